@@ -1,0 +1,253 @@
+#include "engine/inference/deployments.h"
+
+#include <algorithm>
+#include <bit>
+#include <thread>
+#include <utility>
+
+namespace penstock::inference {
+namespace {
+
+constexpr const char* kStatus = "status_exception";
+
+bool holds_processors(DeploymentState state) {
+    return state != DeploymentState::failed && state != DeploymentState::stopped;
+}
+
+void require_valid(const DeploymentConfig& config) {
+    const auto problems = validate(config);
+    if (problems.empty()) return;
+    throw InferenceError(400, "action_request_validation_exception", validation_message(problems));
+}
+
+InferenceError missing(const InferError& error) {
+    return {error.status, error.type, error.reason};
+}
+
+}  // namespace
+
+Deployments::Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors)
+    : store_(std::move(store)),
+      allowed_processors_(
+          allowed_processors > 0
+              ? allowed_processors
+              : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {}
+
+Deployments::~Deployments() {
+    stop_all(StopMode::fail, std::chrono::milliseconds(0));
+}
+
+StartResult Deployments::start(DeploymentConfig config) {
+    if (config.deployment_id.empty()) config.deployment_id = config.model_id;
+    require_valid(config);
+    std::shared_ptr<Deployment> deployment;
+    {
+        std::lock_guard change(change_mutex_);
+        const std::shared_ptr<Deployment> existing = find(config.deployment_id);
+        if (existing && holds_processors(existing->state())) {
+            throw InferenceError(409, kStatus,
+                                 "Could not start model deployment because an existing deployment "
+                                 "with the same id [" +
+                                     config.deployment_id + "] exist");
+        }
+        deployment = create(config);
+    }
+    return wait(std::move(deployment), config);
+}
+
+StartResult Deployments::ensure(DeploymentConfig config) {
+    if (config.deployment_id.empty()) config.deployment_id = config.model_id;
+    require_valid(config);
+    std::shared_ptr<Deployment> deployment;
+    {
+        std::lock_guard change(change_mutex_);
+        deployment = find(config.deployment_id);
+        if (deployment && holds_processors(deployment->state())) {
+            this->change(*deployment, config);
+        } else {
+            deployment = create(config);
+        }
+    }
+    return wait(std::move(deployment), config);
+}
+
+void Deployments::update_allocations(std::string_view id, int number_of_allocations) {
+    std::lock_guard change(change_mutex_);
+    const std::shared_ptr<Deployment> deployment = find(id);
+    if (!deployment) throw missing(unknown(id));
+    DeploymentConfig config = deployment->config();
+    config.number_of_allocations = number_of_allocations;
+    config.clamp = false;
+    require_valid(config);
+    this->change(*deployment, config);
+}
+
+// Makes a running deployment what `wanted` says, which only its allocations allow.
+void Deployments::change(Deployment& deployment, const DeploymentConfig& wanted) {
+    const DeploymentState state = deployment.state();
+    if (!holds_processors(state) || state == DeploymentState::stopping) {
+        throw InferenceError(409, kStatus,
+                             "deployment [" + deployment.id() + "] is " + std::string(name(state)) +
+                                 " and cannot be changed");
+    }
+    DeploymentConfig target = wanted;
+    fit(target);
+    DeploymentConfig running = deployment.config();
+    const int allocations =
+        std::exchange(running.number_of_allocations, target.number_of_allocations);
+    // How long a start waits, and what it does when it does not fit, are not part of what runs.
+    running.timeout = target.timeout;
+    running.wait_for = target.wait_for;
+    running.clamp = target.clamp;
+    if (running != target) {
+        throw InferenceError(
+            409, kStatus,
+            "deployment [" + deployment.id() +
+                "] runs with other parameters; stop it first (only [number_of_allocations] can "
+                "change while it runs)");
+    }
+    if (allocations != target.number_of_allocations) {
+        deployment.set_allocations(target.number_of_allocations);
+    }
+}
+
+bool Deployments::stop(std::string_view id, StopMode mode, std::chrono::milliseconds timeout) {
+    const std::shared_ptr<Deployment> deployment = find(id);
+    if (!deployment) return false;
+    deployment->stop(mode, timeout);
+    std::lock_guard lock(mutex_);
+    const auto entry = by_id_.find(id);
+    if (entry != by_id_.end() && entry->second == deployment) by_id_.erase(entry);
+    return true;
+}
+
+void Deployments::stop_all(StopMode mode, std::chrono::milliseconds timeout) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    for (const auto& deployment : list()) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        stop(deployment->id(), mode, std::max(left, std::chrono::milliseconds(0)));
+    }
+}
+
+std::shared_ptr<Deployment> Deployments::find(std::string_view id) const {
+    std::lock_guard lock(mutex_);
+    const auto found = by_id_.find(id);
+    return found == by_id_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Deployment> Deployments::resolve(std::string_view id) const {
+    if (auto deployment = find(id)) return deployment;
+    std::shared_ptr<Deployment> only;
+    for (const auto& deployment : list()) {
+        if (deployment->config().model_id != id) continue;
+        if (only) return nullptr;
+        only = deployment;
+    }
+    return only;
+}
+
+InferError Deployments::unknown(std::string_view id) const {
+    std::string there;
+    std::string of_model;
+    for (const auto& deployment : list()) {
+        const std::string text =
+            "[" + deployment->id() + "] " + std::string(name(deployment->state()));
+        there += (there.empty() ? "" : ", ") + text;
+        if (deployment->config().model_id == id) of_model += (of_model.empty() ? "" : ", ") + text;
+    }
+    std::string reason = "Could not find trained model [" + std::string(id) + "]";
+    if (!of_model.empty()) {
+        reason += "; the model has several deployments, name one: " + of_model;
+    } else {
+        reason += there.empty() ? "; no deployment is started" : "; deployments: " + there;
+    }
+    return {404, "resource_not_found_exception", reason, 0};
+}
+
+std::vector<std::shared_ptr<Deployment>> Deployments::list() const {
+    std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<Deployment>> all;
+    for (const auto& [id, deployment] : by_id_)
+        all.push_back(deployment);
+    return all;
+}
+
+int Deployments::free_processors() const {
+    return allowed_processors_ - used_processors({});
+}
+
+int Deployments::used_processors(std::string_view except) const {
+    int used = 0;
+    for (const auto& deployment : list()) {
+        if (deployment->id() == except || !holds_processors(deployment->state())) continue;
+        const DeploymentConfig config = deployment->config();
+        used += config.number_of_allocations * config.threads_per_allocation;
+    }
+    return used;
+}
+
+std::string Deployments::who_uses(std::string_view except) const {
+    std::string users;
+    for (const auto& deployment : list()) {
+        if (deployment->id() == except || !holds_processors(deployment->state())) continue;
+        const DeploymentConfig config = deployment->config();
+        users += (users.empty() ? "" : ", ") + ("[" + deployment->id() + "] ") +
+                 std::to_string(config.number_of_allocations) + "x" +
+                 std::to_string(config.threads_per_allocation);
+    }
+    return users;
+}
+
+void Deployments::fit(DeploymentConfig& config) const {
+    const int free = allowed_processors_ - used_processors(config.deployment_id);
+    const std::int64_t wanted =
+        static_cast<std::int64_t>(config.number_of_allocations) * config.threads_per_allocation;
+    if (wanted <= free) return;
+    if (config.clamp && free > 0) {
+        config.threads_per_allocation =
+            std::min(config.threads_per_allocation,
+                     static_cast<int>(std::bit_floor(static_cast<unsigned>(free))));
+        config.number_of_allocations =
+            std::min(config.number_of_allocations, free / config.threads_per_allocation);
+        return;
+    }
+    const std::string users = who_uses(config.deployment_id);
+    throw InferenceError(
+        429, kStatus,
+        "Could not start deployment [" + config.deployment_id +
+            "]: " + std::to_string(config.number_of_allocations) + " allocations x " +
+            std::to_string(config.threads_per_allocation) + " threads need " +
+            std::to_string(wanted) + " processors, and " + std::to_string(free) + " of " +
+            std::to_string(allowed_processors_) + " are free" +
+            (users.empty() ? "" : " (in use: " + users + ")") +
+            "; ask for less, stop a deployment, or set clamp to take what is free");
+}
+
+// A failed deployment of the same id is replaced.
+std::shared_ptr<Deployment> Deployments::create(DeploymentConfig config) {
+    store_->describe(config.model_id);  // 404 now, not after a thread has started
+    fit(config);
+    auto deployment =
+        std::make_shared<Deployment>(config, [store = store_, model_id = config.model_id,
+                                              placement = Placement{config.device, config.dtype}] {
+            return store->load(model_id, placement);
+        });
+    std::shared_ptr<Deployment> replaced = deployment;  // joins its threads after the lock is gone
+    std::lock_guard lock(mutex_);
+    by_id_[config.deployment_id].swap(replaced);
+    return deployment;
+}
+
+StartResult Deployments::wait(std::shared_ptr<Deployment> deployment,
+                              const DeploymentConfig& config) const {
+    const bool reached = deployment->wait_until(config.wait_for, config.timeout);
+    if (deployment->state() == DeploymentState::failed) {
+        throw InferenceError(
+            400, kStatus,
+            "Could not start deployment [" + config.deployment_id + "]: " + deployment->reason());
+    }
+    return {std::move(deployment), reached};
+}
+
+}  // namespace penstock::inference

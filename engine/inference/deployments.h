@@ -1,0 +1,82 @@
+// All deployments of a process, and the processors that they share.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/inference/deployment.h"
+#include "engine/inference/inference_error.h"
+
+namespace penstock::inference {
+
+struct StartResult {
+    std::shared_ptr<Deployment> deployment;
+    /// Whether the state to wait for was reached. If not, time was up and the start goes on in the
+    /// background, or an allocation beyond the first could not start (deployment->reason()).
+    bool reached = false;
+};
+
+/// Thread-safe. Calls that start, change or stop a deployment block.
+class Deployments {
+  public:
+    /// `allowed_processors`: the threads that all allocations together may have; 0 is what the
+    /// machine has.
+    explicit Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors = 0);
+    /// Stops all, failing what is queued.
+    ~Deployments();
+
+    Deployments(const Deployments&) = delete;
+    Deployments& operator=(const Deployments&) = delete;
+
+    /// Starts a deployment and waits as its configuration says. Throws InferenceError: 400 with all
+    /// problems of the configuration or when the model cannot be loaded, 404 for an unknown model,
+    /// 409 when the id is in use, 429 when not enough processors are free. One that fails while it
+    /// starts stays, as failed, until it is started anew or stopped.
+    StartResult start(DeploymentConfig config);
+    /// Makes it so: does nothing when the deployment runs as asked, changes its allocations when
+    /// only they differ, starts it when it is absent or failed. Throws as start does; 409 when
+    /// anything else differs.
+    StartResult ensure(DeploymentConfig config);
+    /// Throws InferenceError: 404, 409 (not running), 400 or 429.
+    void update_allocations(std::string_view id, int number_of_allocations);
+    /// False when there is no such deployment.
+    bool stop(std::string_view id, StopMode mode = StopMode::drain,
+              std::chrono::milliseconds timeout = std::chrono::seconds(30));
+    void stop_all(StopMode mode, std::chrono::milliseconds timeout);
+
+    /// By deployment_id; null when there is none.
+    std::shared_ptr<Deployment> find(std::string_view id) const;
+    /// By deployment_id, or by model_id when that model has exactly one deployment.
+    std::shared_ptr<Deployment> resolve(std::string_view id) const;
+    /// What a request to an id that resolve does not know is answered with: 404, with what there
+    /// is.
+    InferError unknown(std::string_view id) const;
+    std::vector<std::shared_ptr<Deployment>> list() const;  ///< by id
+
+    int allowed_processors() const { return allowed_processors_; }
+    int free_processors() const;
+    const ModelStore& store() const { return *store_; }
+
+  private:
+    int used_processors(std::string_view except) const;
+    std::string who_uses(std::string_view except) const;
+    void fit(DeploymentConfig& config) const;
+    std::shared_ptr<Deployment> create(DeploymentConfig config);
+    void change(Deployment& deployment, const DeploymentConfig& config);
+    StartResult wait(std::shared_ptr<Deployment> deployment, const DeploymentConfig& config) const;
+
+    std::shared_ptr<const ModelStore> store_;
+    int allowed_processors_;
+    std::mutex change_mutex_;  // one start or change at a time, so that reservations add up; taken
+                               // before mutex_
+    mutable std::mutex
+        mutex_;  // guards by_id_; never held while waiting, for every request looks an id up
+    std::map<std::string, std::shared_ptr<Deployment>, std::less<>> by_id_;
+};
+
+}  // namespace penstock::inference
