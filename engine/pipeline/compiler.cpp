@@ -191,7 +191,7 @@ class Compiler {
         }
         enum class State : std::uint8_t { fresh, on_path, finished };
         std::vector<State> states(calls.size(), State::fresh);
-        std::set<std::string> reported;
+        std::set<std::pair<std::uint32_t, std::uint32_t>> reported;  // from, to
         struct Place {
             std::uint32_t pipeline;
             std::size_t next_call;
@@ -214,23 +214,32 @@ class Compiler {
                 std::uint32_t to = set_.by_id_.find(call.to)->second;
                 if (states[to] == State::fresh) {
                     enter(to);
-                } else if (states[to] == State::on_path) {
+                } else if (states[to] == State::on_path &&
+                           reported.insert({place.pipeline, to}).second) {
                     auto same = [&](const Place& one) { return one.pipeline == to; };
-                    std::string way;
+                    std::vector<std::string_view> way;
                     for (auto at = std::find_if(path.begin(), path.end(), same); at != path.end();
                          ++at) {
-                        way += set_.pipelines_[at->pipeline]->id + " -> ";
+                        way.push_back(set_.pipelines_[at->pipeline]->id);
                     }
-                    way += call.to;
-                    if (reported.insert(way).second) report_cycle(call, way);
+                    report_cycle(call, way);
                 }
             }
         }
     }
 
-    void report_cycle(const Call& call, const std::string& way) {
+    void report_cycle(const Call& call, const std::vector<std::string_view>& way) {
+        constexpr std::size_t shown_at_each_end = 8;
+        std::string text;
+        for (std::size_t i = 0; i < way.size(); ++i) {
+            if (i == shown_at_each_end && way.size() > 2 * shown_at_each_end) {
+                i = way.size() - shown_at_each_end;
+                text += "... -> ";
+            }
+            text += std::string(way[i]) + " -> ";
+        }
         report(*call.from, call.position, call.processor,
-               "Cycle detected for pipeline: " + call.to + " (" + way + ")",
+               "Cycle detected for pipeline: " + call.to + " (" + text + call.to + ")",
                "a pipeline must not call itself, directly or through others");
     }
 

@@ -43,10 +43,11 @@ class TreeHandler final : public YAML::EventHandler {
         Position before = document_;
         document_ = position_of(mark);
         ++documents_;
-        // A token that begins nothing (a comma, say) is not consumed: the library would see an empty
-        // document before it, again and again.
+        // A token that begins nothing (a comma, say) is not consumed: the library would see an
+        // empty document before it, again and again.
         if (documents_ > 1 && before.line == document_.line && before.column == document_.column) {
-            throw Unreadable{{document_, "not valid YAML: a character that cannot begin a value", ""}};
+            throw Unreadable{
+                {document_, "not valid YAML: a character that cannot begin a value", ""}};
         }
     }
     void OnDocumentEnd() override {}

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <ostream>
+
 #include "tests/unit/pipeline/trial.h"
 
 namespace penstock::pipeline::test {
@@ -21,7 +24,9 @@ struct Case {
 };
 
 // GoogleTest prints parameters with this.
-void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
+void PrintTo(const Case& one, std::ostream* out) {
+    *out << one.name;
+}
 
 std::vector<Case> cases();
 
@@ -56,25 +61,36 @@ class ExecutorCases : public testing::TestWithParam<Case> {
     }
 };
 
-TEST_P(ExecutorCases, NothingWaits) { expect({}); }
-TEST_P(ExecutorCases, EverythingWaits) { expect({"*"}); }
-TEST_P(ExecutorCases, FailingStepsWait) { expect({"fail", "fail_if", "half", "half_kept", "throws"}); }
-TEST_P(ExecutorCases, OtherStepsWait) { expect({"note", "put", "drop_if"}); }
+TEST_P(ExecutorCases, NothingWaits) {
+    expect({});
+}
+TEST_P(ExecutorCases, EverythingWaits) {
+    expect({"*"});
+}
+TEST_P(ExecutorCases, FailingStepsWait) {
+    expect({"fail", "fail_if", "half", "half_kept", "throws"});
+}
+TEST_P(ExecutorCases, OtherStepsWait) {
+    expect({"note", "put", "drop_if"});
+}
 
 INSTANTIATE_TEST_SUITE_P(All, ExecutorCases, testing::ValuesIn(cases()),
                          [](const auto& parameter) { return parameter.param.name; });
 
 std::vector<Case> cases() {
     std::vector<Case> all;
-    // ---- order, failures ------------------------------------------------------------------------------------------
+    // ---- order, failures
+    // ------------------------------------------------------------------------------------------
     all.push_back({"StepsRunInOrder",
                    R"(
 --- main
 processors: [{note: {text: "1"}}, {note: {text: "2"}}, {note: {text: "3 {{a}}"}}]
 )",
-                   {{R"({"a":1})", R"({"a":1,"log":["1","2","3 1"]})"}, {R"({})", R"({"log":["1","2","3 "]})"}},
+                   {{R"({"a":1})", R"({"a":1,"log":["1","2","3 1"]})"},
+                    {R"({})", R"({"log":["1","2","3 "]})"}},
                    "main 2/0 [note 2/0, note 2/0, note 2/0]"});
-    all.push_back({"NoSteps", "--- main\nprocessors: []\n", {{R"({"a":1})", R"({"a":1})"}}, "main 1/0"});
+    all.push_back(
+        {"NoSteps", "--- main\nprocessors: []\n", {{R"({"a":1})", R"({"a":1})"}}, "main 1/0"});
     all.push_back({"FirstFailureEndsIt",
                    R"(
 --- main
@@ -83,7 +99,8 @@ processors:
   - fail_if: {field: bad, tag: check}
   - note: {text: "2"}
 )",
-                   {{R"({"bad":1})", R"(failed in main/fail_if:check: [bad] is there, left {"bad":1,"log":["1"]})"},
+                   {{R"({"bad":1})",
+                     R"(failed in main/fail_if:check: [bad] is there, left {"bad":1,"log":["1"]})"},
                     {R"({})", R"({"log":["1","2"]})"}},
                    "main 2/1 [note 2/0, fail_if:check 2/1, note 1/0]"});
     all.push_back({"FailingStepLeavesTheDocumentAsItWas",
@@ -115,7 +132,8 @@ processors:
 )",
                    {{R"({})", R"({"log":["2"]})"}},
                    "main 1/0 [fail 1/1, note 0/0, note 1/0]"});
-    // ---- handlers -------------------------------------------------------------------------------------------------
+    // ---- handlers
+    // -------------------------------------------------------------------------------------------------
     all.push_back({"HandlerOfAStep",
                    R"(
 --- main
@@ -129,7 +147,8 @@ processors:
   - note: {text: after, on_failure: [{note: {text: never}}]}
   - note: {text: "gone:{{_ingest.on_failure_message}}{{_ingest.on_failure_processor_type}}"}
 )",
-                   {{R"({"bad":1})", R"({"bad":1,"log":["[bad] is there|fail_if|t|","more","after","gone:"]})"},
+                   {{R"({"bad":1})",
+                     R"({"bad":1,"log":["[bad] is there|fail_if|t|","more","after","gone:"]})"},
                     {R"({})", R"({"log":["after","gone:"]})"}},
                    "main 2/0 [fail_if:t 2/1, note 1/0, note 1/0, note 2/0, note 0/0, note 2/0]"});
     all.push_back({"HandlerRunsOnTheDocumentAsItWasBefore",
@@ -147,8 +166,9 @@ processors:
 )",
                    {{R"({})", R"(failed in main/fail:h: second, left {"log":["h"]})"}},
                    "main 1/1 [fail 1/1, note 1/0, fail:h 1/1, note 0/0, note 0/0]"});
-    all.push_back({"HandlersNest",
-                   R"(
+    all.push_back(
+        {"HandlersNest",
+         R"(
 --- main
 processors:
   - fail:
@@ -165,7 +185,8 @@ processors:
         - note: {text: "5 {{_ingest.on_failure_message}} {{_ingest.on_failure_processor_tag}}"}
   - note: {text: "6 {{_ingest.on_failure_message}}"}
 )",
-                   {{R"({})", R"({"log":["1 outer","2 inner ","3 innermost","4 inner","5 outer o","6 "]})"}}});
+         {{R"({})",
+           R"({"log":["1 outer","2 inner ","3 innermost","4 inner","5 outer o","6 "]})"}}});
     all.push_back({"DropInAHandler",
                    R"(
 --- main
@@ -200,13 +221,16 @@ on_failure: [{note: {text: h}}, {fail: {message: "b after {{_ingest.on_failure_m
                    {{R"({})", R"(failed in main/fail: b after a, left {"log":["h"]})"}},
                    "main 1/1 [fail 1/1, note 1/0, fail 1/1]"});
     all.push_back({"DropInThePipelinesHandler",
-                   "--- main\nprocessors: [{fail: {message: a}}]\non_failure: [{drop: {}}, {note: {text: never}}]\n",
+                   "--- main\nprocessors: [{fail: {message: a}}]\non_failure: [{drop: {}}, {note: "
+                   "{text: never}}]\n",
                    {{R"({})", "dropped"}}});
-    // ---- drop -----------------------------------------------------------------------------------------------------
-    all.push_back({"Drop",
-                   "--- main\nprocessors: [{drop_if: {field: x}}, {note: {text: kept}}]\n",
-                   {{R"({"x":1})", "dropped"}, {R"({})", R"({"log":["kept"]})"}, {R"({"x":2})", "dropped"}},
-                   "main 3/0 [drop_if 3/0, note 1/0]"});
+    // ---- drop
+    // -----------------------------------------------------------------------------------------------------
+    all.push_back(
+        {"Drop",
+         "--- main\nprocessors: [{drop_if: {field: x}}, {note: {text: kept}}]\n",
+         {{R"({"x":1})", "dropped"}, {R"({})", R"({"log":["kept"]})"}, {R"({"x":2})", "dropped"}},
+         "main 3/0 [drop_if 3/0, note 1/0]"});
     all.push_back({"DropInACalledPipelineEndsTheCallerToo",
                    R"(
 --- main
@@ -216,7 +240,8 @@ processors: [{drop_if: {field: x}}, {note: {text: inner}}]
 )",
                    {{R"({"x":1})", "dropped"}, {R"({})", R"({"log":["inner","after"]})"}},
                    "main 2/0 [pipeline 2/0, note 1/0]; inner 2/0 [drop_if 2/0, note 1/0]"});
-    // ---- exceptions -----------------------------------------------------------------------------------------------
+    // ---- exceptions
+    // -----------------------------------------------------------------------------------------------
     all.push_back({"AnExceptionIsAFailure",
                    "--- main\nprocessors: [{throws: {what: ouch}}]\n",
                    {{R"({"keep":1})", R"(failed in main/throws: ouch, left {"keep":1})"}}});
@@ -226,7 +251,8 @@ processors: [{drop_if: {field: x}}, {note: {text: inner}}]
 processors: [{throws: {what: int, on_failure: [{note: {text: "{{_ingest.on_failure_message}}"}}]}}]
 )",
                    {{R"({"keep":1})", R"({"keep":1,"log":["an exception of an unknown type"]})"}}});
-    // ---- calls ----------------------------------------------------------------------------------------------------
+    // ---- calls
+    // ----------------------------------------------------------------------------------------------------
     all.push_back({"CallsNestAndTellTheirPipeline",
                    R"(
 --- main
@@ -237,8 +263,9 @@ processors: [{note: {text: "{{_ingest.pipeline}}"}}, {pipeline: {name: b}}, {not
 processors: [{note: {text: "{{_ingest.pipeline}} {{_ingest.timestamp}}"}}]
 )",
                    {{R"({})", R"({"log":["main","a","b 2026-01-02T03:04:05.678Z","a","main"]})"}}});
-    all.push_back({"FailureOfACalledPipeline",
-                   R"(
+    all.push_back(
+        {"FailureOfACalledPipeline",
+         R"(
 --- main
 processors:
   - pipeline:
@@ -252,9 +279,9 @@ processors:
 --- a
 processors: [{put: {field: a, value: 1}}, {fail: {message: no, tag: f}}]
 )",
-                   {{R"({})", R"({"a":1,"log":["no|fail|f|a|main","own ","a","after"]})"}},
-                   "main 1/0 [pipeline:call 1/1, note 1/0, fail 1/1, note 1/0, note 1/0, note 1/0]; "
-                   "a 1/1 [put 1/0, fail:f 1/1]"});
+         {{R"({})", R"({"a":1,"log":["no|fail|f|a|main","own ","a","after"]})"}},
+         "main 1/0 [pipeline:call 1/1, note 1/0, fail 1/1, note 1/0, note 1/0, note 1/0]; "
+         "a 1/1 [put 1/0, fail:f 1/1]"});
     all.push_back({"CalledPipelineHandlesItsOwn",
                    R"(
 --- main
@@ -273,8 +300,9 @@ processors: [{pipeline: {name: a, ignore_failure: true}}, {note: {text: after}}]
 processors: [{put: {field: a, value: 1}}, {half: {}}]
 )",
                    {{R"({})", R"({"a":1,"log":["after"]})"}}});
-    all.push_back({"NamesFromTemplates",
-                   R"(
+    all.push_back(
+        {"NamesFromTemplates",
+         R"(
 --- main
 processors: [{pipeline: {name: "p-{{kind}}", tag: call}}, {note: {text: after}}]
 --- p-a
@@ -282,21 +310,23 @@ processors: [{note: {text: a}}]
 --- p-b
 processors: [{note: {text: b}}]
 )",
-                   {{R"({"kind":"a"})", R"({"kind":"a","log":["a","after"]})"},
-                    {R"({"kind":"b"})", R"({"kind":"b","log":["b","after"]})"},
-                    {R"({"kind":"c"})",
-                     "failed in main/pipeline:call: Pipeline processor configured for non-existent pipeline [p-c], "
-                     R"(left {"kind":"c"})"},
-                    {R"({"kind":"a"})", R"({"kind":"a","log":["a","after"]})"}},
-                   "main 4/1 [pipeline:call 4/1, note 3/0]; p-a 2/0 [note 2/0]; p-b 1/0 [note 1/0]"});
+         {{R"({"kind":"a"})", R"({"kind":"a","log":["a","after"]})"},
+          {R"({"kind":"b"})", R"({"kind":"b","log":["b","after"]})"},
+          {R"({"kind":"c"})",
+           "failed in main/pipeline:call: Pipeline processor configured for non-existent pipeline "
+           "[p-c], "
+           R"(left {"kind":"c"})"},
+          {R"({"kind":"a"})", R"({"kind":"a","log":["a","after"]})"}},
+         "main 4/1 [pipeline:call 4/1, note 3/0]; p-a 2/0 [note 2/0]; p-b 1/0 [note 1/0]"});
     all.push_back({"MissingPipelineIgnored",
                    R"(
 --- main
 processors: [{pipeline: {name: "{{kind}}", ignore_missing_pipeline: true}}, {note: {text: after}}]
 )",
                    {{R"({"kind":"x"})", R"({"kind":"x","log":["after"]})"}}});
-    all.push_back({"CycleAtRunTime",
-                   R"(
+    all.push_back(
+        {"CycleAtRunTime",
+         R"(
 --- main
 processors: [{pipeline: {name: "{{next}}"}}]
 --- a
@@ -304,15 +334,15 @@ processors: [{note: {text: a}}, {pipeline: {name: "{{then}}", tag: back}}]
 --- b
 processors: [{note: {text: b}}]
 )",
-                   {{R"({"next":"a","then":"main"})",
-                     R"(failed in a/pipeline:back: Cycle detected for pipeline: main, left )"
-                     R"({"next":"a","then":"main","log":["a"]})"},
-                    {R"({"next":"a","then":"a"})",
-                     R"(failed in a/pipeline:back: Cycle detected for pipeline: a, left )"
-                     R"({"next":"a","then":"a","log":["a"]})"},
-                    {R"({"next":"a","then":"b"})", R"({"next":"a","then":"b","log":["a","b"]})"},
-                    {R"({"next":"main"})",
-                     R"(failed in main/pipeline: Cycle detected for pipeline: main, left {"next":"main"})"}}});
+         {{R"({"next":"a","then":"main"})",
+           R"(failed in a/pipeline:back: Cycle detected for pipeline: main, left )"
+           R"({"next":"a","then":"main","log":["a"]})"},
+          {R"({"next":"a","then":"a"})",
+           R"(failed in a/pipeline:back: Cycle detected for pipeline: a, left )"
+           R"({"next":"a","then":"a","log":["a"]})"},
+          {R"({"next":"a","then":"b"})", R"({"next":"a","then":"b","log":["a","b"]})"},
+          {R"({"next":"main"})",
+           R"(failed in main/pipeline: Cycle detected for pipeline: main, left {"next":"main"})"}}});
     all.push_back({"OnePipelineTwiceInARowIsNoCycle",
                    R"(
 --- main
@@ -322,8 +352,9 @@ processors: [{note: {text: a}}]
 )",
                    {{R"({})", R"({"log":["a","a"]})"}},
                    "main 1/0 [pipeline 1/0, pipeline 1/0]; a 2/0 [note 2/0]"});
-    all.push_back({"CallInAHandler",
-                   R"(
+    all.push_back(
+        {"CallInAHandler",
+         R"(
 --- main
 processors: [{fail_if: {field: bad, on_failure: [{pipeline: {name: h}}, {note: {text: "{{_ingest.on_failure_message}}"}}]}}]
 --- h
@@ -331,9 +362,10 @@ processors:
   - note: {text: "h {{_ingest.on_failure_message}}"}
   - fail: {message: x, on_failure: [{note: {text: "{{_ingest.on_failure_message}} {{_ingest.on_failure_pipeline}}"}}]}
 )",
-                   {{R"({"bad":1})", R"({"bad":1,"log":["h [bad] is there","x h","[bad] is there"]})"},
-                    {R"({})", R"({})"}}});
-    // ---- foreach --------------------------------------------------------------------------------------------------
+         {{R"({"bad":1})", R"({"bad":1,"log":["h [bad] is there","x h","[bad] is there"]})"},
+          {R"({})", R"({})"}}});
+    // ---- foreach
+    // --------------------------------------------------------------------------------------------------
     all.push_back({"ForeachOverLists",
                    R"(
 --- main
@@ -354,7 +386,8 @@ processors:
                    {{R"({"o":{"a":1,"b":{"c":2}}})", R"({"o":{"a_1":1,"b_{c=2}":{"c":2}}})"},
                     {R"({"o":{}})", R"({"o":{}})"}}});
     all.push_back({"ForeachElementsRenamedToOneKeepTheLast",
-                   "--- main\nprocessors: [{foreach: {field: o, processor: {put: {field: _ingest._key, value: x}}}}]\n",
+                   "--- main\nprocessors: [{foreach: {field: o, processor: {put: {field: "
+                   "_ingest._key, value: x}}}}]\n",
                    {{R"({"o":{"a":1,"b":2}})", R"({"o":{"x":2}})"}}});
     all.push_back({"ForeachElementsWithoutANameAreLeftOut",
                    R"(
@@ -366,7 +399,8 @@ processors:
                    {{R"({"o":{"a":"","b":" ","c":"d"}})", R"({"o":{"d":"d"}})"},
                     {R"({"o":{},"p":{"a":1}})", R"({"o":{},"p":{}})"}}});
     all.push_back({"ForeachRemovedValueIsNull",
-                   "--- main\nprocessors: [{foreach: {field: l, processor: {take: {field: _ingest._value}}}}]\n",
+                   "--- main\nprocessors: [{foreach: {field: l, processor: {take: {field: "
+                   "_ingest._value}}}}]\n",
                    {{R"({"l":[1,2]})", R"({"l":[null,null]})"}}});
     all.push_back({"ForeachNested",
                    R"(
@@ -381,8 +415,9 @@ processors:
 )",
                    {{R"({"rows":[{"cells":["a","b"]},{"cells":[]},{"cells":["c"]}]})",
                      R"({"rows":[{"cells":["a!","b!"]},{"cells":[]},{"cells":["c!"]}]})"}}});
-    all.push_back({"ForeachRestoresTheOuterElement",
-                   R"(
+    all.push_back(
+        {"ForeachRestoresTheOuterElement",
+         R"(
 --- main
 processors: [{foreach: {field: o, processor: {pipeline: {name: each}}}}]
 --- each
@@ -391,8 +426,8 @@ processors:
   - foreach: {field: l, processor: {note: {text: "{{_ingest._key}}/{{_ingest._value}}"}}}
   - note: {text: "{{_ingest._key}}={{_ingest._value}}"}
 )",
-                   {{R"({"o":{"k":1,"m":2},"l":["x"]})",
-                     R"({"o":{"k":1,"m":2},"l":["x"],"log":["k=1","k/x","k=1","m=2","m/x","m=2"]})"}}});
+         {{R"({"o":{"k":1,"m":2},"l":["x"]})",
+           R"({"o":{"k":1,"m":2},"l":["x"],"log":["k=1","k/x","k=1","m=2","m/x","m=2"]})"}}});
     all.push_back({"ForeachBodyMayChangeTheList",
                    R"(
 --- main
@@ -403,8 +438,9 @@ processors:
                    {{R"({"l":["a","b"],"m":[1]})", R"({"l":["a","b"],"m":[1]})"},
                     {R"({"l":[],"m":[1,2]})", R"({"l":[]})"}},
                    "main 2/0 [foreach 2/0, note 2/0, foreach 2/1, take 3/1]"});
-    all.push_back({"ForeachStopsAtTheFirstFailure",
-                   R"(
+    all.push_back(
+        {"ForeachStopsAtTheFirstFailure",
+         R"(
 --- main
 processors:
   - foreach: {field: l, tag: loop, processor: {pipeline: {name: each}}}
@@ -414,12 +450,13 @@ processors:
   - fail_if: {field: _ingest._value.bad, tag: check}
   - note: {text: "{{_ingest._value.n}}"}
 )",
-                   // As in the reference: elements that are objects were changed in place.
-                   {{R"({"l":[{"n":1},{"n":2,"bad":1},{"n":3}]})",
-                     R"(failed in each/fail_if:check: [_ingest._value.bad] is there, left )"
-                     R"({"l":[{"n":1,"seen":true},{"n":2,"bad":1,"seen":true},{"n":3}],"log":["1"]})"},
-                    {R"({"l":[{"n":4}]})", R"({"l":[{"n":4,"seen":true}],"log":["4"]})"}},
-                   "main 2/1 [foreach:loop 2/1, pipeline 3/1]; each 3/1 [put 3/0, fail_if:check 3/1, note 2/0]"});
+         // As in the reference: elements that are objects were changed in place.
+         {{R"({"l":[{"n":1},{"n":2,"bad":1},{"n":3}]})",
+           R"(failed in each/fail_if:check: [_ingest._value.bad] is there, left )"
+           R"({"l":[{"n":1,"seen":true},{"n":2,"bad":1,"seen":true},{"n":3}],"log":["1"]})"},
+          {R"({"l":[{"n":4}]})", R"({"l":[{"n":4,"seen":true}],"log":["4"]})"}},
+         "main 2/1 [foreach:loop 2/1, pipeline 3/1]; each 3/1 [put 3/0, fail_if:check 3/1, note "
+         "2/0]"});
     all.push_back({"ForeachFailureKeepsTheListsOwnElements",
                    R"(
 --- main
@@ -430,8 +467,9 @@ processors: [{fail_if: {field: stop}}, {put: {field: _ingest._value, value: x}},
 )",
                    {{R"({"l":["a","b"]})", R"({"l":["a","b"],"stop":1,"log":["[stop] is there"]})"},
                     {R"({"l":["a"]})", R"({"l":["x"],"stop":1})"}}});
-    all.push_back({"ForeachInnerHandlerLetsTheLoopGoOn",
-                   R"(
+    all.push_back(
+        {"ForeachInnerHandlerLetsTheLoopGoOn",
+         R"(
 --- main
 processors:
   - foreach:
@@ -441,7 +479,7 @@ processors:
           field: _ingest._value.bad
           on_failure: [{put: {field: _ingest._value, value: "{{_ingest.on_failure_message}}"}}]
 )",
-                   {{R"({"l":[{"bad":1},{"n":2}]})", R"({"l":["[_ingest._value.bad] is there",{"n":2}]})"}}});
+         {{R"({"l":[{"bad":1},{"n":2}]})", R"({"l":["[_ingest._value.bad] is there",{"n":2}]})"}}});
     all.push_back({"ForeachInnerFailureIgnored",
                    R"(
 --- main
@@ -457,19 +495,21 @@ processors: [{foreach: {field: l, processor: {drop_if: {field: _ingest._value.x}
                    {{R"({"l":[{"n":1},{"x":1},{"n":2}]})", "dropped"},
                     {R"({"l":[{"n":1}]})", R"({"l":[{"n":1}],"log":["after"]})"}},
                    "main 2/0 [foreach 2/0, drop_if 3/0, note 1/0]"});
-    all.push_back({"ForeachOverWhatIsNoList",
-                   R"(
+    all.push_back(
+        {"ForeachOverWhatIsNoList",
+         R"(
 --- main
 processors: [{foreach: {field: a.l, processor: {note: {text: x}}}}]
 )",
-                   {{R"({"a":{"l":"x"}})",
-                     "failed in main/foreach: field [a.l] of type [java.lang.String] cannot be cast to a list or map, "
-                     R"(left {"a":{"l":"x"}})"},
-                    {R"({"a":{"l":null}})",
-                     "failed in main/foreach: field [a.l] is null, cannot loop over its elements., "
-                     R"(left {"a":{"l":null}})"},
-                    {R"({"a":{}})",
-                     R"(failed in main/foreach: field [l] not present as part of path [a.l], left {"a":{}})"}}});
+         {{R"({"a":{"l":"x"}})",
+           "failed in main/foreach: field [a.l] of type [java.lang.String] cannot be cast to a "
+           "list or map, "
+           R"(left {"a":{"l":"x"}})"},
+          {R"({"a":{"l":null}})",
+           "failed in main/foreach: field [a.l] is null, cannot loop over its elements., "
+           R"(left {"a":{"l":null}})"},
+          {R"({"a":{}})",
+           R"(failed in main/foreach: field [l] not present as part of path [a.l], left {"a":{}})"}}});
     all.push_back({"ForeachIgnoreMissing",
                    R"(
 --- main
@@ -478,13 +518,17 @@ processors: [{foreach: {field: l, ignore_missing: true, processor: {note: {text:
                    {{R"({})", R"({})"},
                     {R"({"l":null})", R"({"l":null})"},
                     {R"({"l":5})",
-                     "failed in main/foreach: field [l] of type [java.lang.Integer] cannot be cast to a list or map, "
+                     "failed in main/foreach: field [l] of type [java.lang.Integer] cannot be cast "
+                     "to a list or map, "
                      R"(left {"l":5})"}}});
-    all.push_back({"ForeachThrow",
-                   "--- main\nprocessors: [{foreach: {field: l, processor: {throws: {what: ouch}}}}]\n",
-                   {{R"({"l":["a"],"keep":1})", R"(failed in main/throws: ouch, left {"l":["a"],"keep":1})"}}});
-    all.push_back({"ForeachOfCallsByName",
-                   R"(
+    all.push_back(
+        {"ForeachThrow",
+         "--- main\nprocessors: [{foreach: {field: l, processor: {throws: {what: ouch}}}}]\n",
+         {{R"({"l":["a"],"keep":1})",
+           R"(failed in main/throws: ouch, left {"l":["a"],"keep":1})"}}});
+    all.push_back(
+        {"ForeachOfCallsByName",
+         R"(
 --- main
 processors: [{foreach: {field: l, processor: {pipeline: {name: "{{_ingest._value}}", ignore_missing_pipeline: true}}}}]
 --- a
@@ -492,14 +536,15 @@ processors: [{note: {text: a}}]
 --- b
 processors: [{note: {text: b}}, {fail_if: {field: bad}}]
 )",
-                   {{R"({"l":["a","b","c","a"]})", R"({"l":["a","b","c","a"],"log":["a","b","a"]})"},
-                    {R"({"l":["b","a"]})", R"({"l":["b","a"],"log":["b","a"]})"},
-                    {R"({"l":["a","b","a"],"bad":1})",
-                     R"(failed in b/fail_if: [bad] is there, left {"l":["a","b","a"],"bad":1,"log":["a","b"]})"}}});
+         {{R"({"l":["a","b","c","a"]})", R"({"l":["a","b","c","a"],"log":["a","b","a"]})"},
+          {R"({"l":["b","a"]})", R"({"l":["b","a"],"log":["b","a"]})"},
+          {R"({"l":["a","b","a"],"bad":1})",
+           R"(failed in b/fail_if: [bad] is there, left {"l":["a","b","a"],"bad":1,"log":["a","b"]})"}}});
     return all;
 }
 
-// ---- limits ---------------------------------------------------------------------------------------------------------
+// ---- limits
+// ---------------------------------------------------------------------------------------------------------
 
 /// p1 calls p2 calls p3 ... calls pN, by names from templates or not.
 std::string chain(std::size_t length) {
@@ -516,10 +561,12 @@ std::string chain(std::size_t length) {
 TEST(Executor, AHundredPipelinesOnTopOfEachOther) {
     for (const std::set<std::string>& waiting : {std::set<std::string>{}, {"put"}}) {
         Catalog catalog = trial_catalog({waiting, nullptr});
-        EXPECT_EQ(run(compile(chain(100), catalog), "p1", {"{}"}), std::vector<std::string>{R"({"at":100})"});
+        EXPECT_EQ(run(compile(chain(100), catalog), "p1", {"{}"}),
+                  std::vector<std::string>{R"({"at":100})"});
         EXPECT_EQ(run(compile(chain(101), catalog), "p1", {"{}"}),
-                  std::vector<std::string>{"failed in p100/pipeline: Too many nested pipelines. Cannot have more than "
-                                           R"(100 nested pipelines per document, left {"at":100})"});
+                  std::vector<std::string>{
+                      "failed in p100/pipeline: Too many nested pipelines. Cannot have more than "
+                      R"(100 nested pipelines per document, left {"at":100})"});
     }
 }
 
@@ -527,10 +574,12 @@ TEST(Executor, AHundredPipelinesOnTopOfEachOther) {
 std::string deep_handlers() {
     std::string text;
     for (int pipeline = 1; pipeline <= 100; ++pipeline) {
-        std::string step = pipeline == 100 ? "{note: {text: end}}"
-                                           : "{pipeline: {name: p" + std::to_string(pipeline + 1) + "}}";
+        std::string step = pipeline == 100
+                               ? "{note: {text: end}}"
+                               : "{pipeline: {name: p" + std::to_string(pipeline + 1) + "}}";
         step = "{foreach: {field: l, processor: " + step + "}}";
-        for (int level = 0; level < 18; ++level) step = "{fail: {message: m, on_failure: [" + step + "]}}";
+        for (int level = 0; level < 18; ++level)
+            step = "{fail: {message: m, on_failure: [" + step + "]}}";
         text += "--- p" + std::to_string(pipeline) + "\nprocessors: [" + step + "]\n";
     }
     return text;
@@ -540,22 +589,27 @@ TEST(Executor, DeepHandlersNeedNoDeepStack) {
     for (const std::set<std::string>& waiting : {std::set<std::string>{}, {"fail"}, {"note"}}) {
         auto set = compile(deep_handlers(), trial_catalog({waiting, nullptr}));
         ASSERT_NE(set, nullptr);
-        EXPECT_EQ(run(set, "p1", {R"({"l":[1]})"}), std::vector<std::string>{R"({"l":[1],"log":["end"]})"});
+        EXPECT_EQ(run(set, "p1", {R"({"l":[1]})"}),
+                  std::vector<std::string>{R"({"l":[1],"log":["end"]})"});
     }
 }
 
 TEST(Executor, EmptyBatch) {
     for (const std::set<std::string>& waiting : {std::set<std::string>{}, {"note"}}) {
-        auto set = compile("--- main\nprocessors: [{note: {text: x}}]\n", trial_catalog({waiting, nullptr}));
+        auto set = compile("--- main\nprocessors: [{note: {text: x}}]\n",
+                           trial_catalog({waiting, nullptr}));
         EXPECT_TRUE(run(set, "main", {}).empty());
         EXPECT_EQ(statistics(*set), "main 0/0 [note 0/0]");
     }
 }
 
-// ---- documents as they come -----------------------------------------------------------------------------------------
+// ---- documents as they come
+// -----------------------------------------------------------------------------------------
 
 TEST(Executor, TimestampIsNowUnlessItIsThere) {
-    auto set = compile("--- main\nprocessors: [{put: {field: t, value: \"{{_ingest.timestamp}}\"}}]\n", trial_catalog());
+    auto set =
+        compile("--- main\nprocessors: [{put: {field: t, value: \"{{_ingest.timestamp}}\"}}]\n",
+                trial_catalog());
     TrialBatch batch({"{}", "{}"});
     batch[1].set_ingest("timestamp", document::Value::string("2020-01-01T00:00:00.000Z"));
     Executor executor(set, *set->find("main"));
@@ -583,8 +637,9 @@ processors:
     Executor executor(set, *set->find("main"));
     executor.run_sync(batch.documents(), batch.results());
     EXPECT_EQ(batch.texts(),
-              std::vector<std::string>{R"({"l":[1],"log":["new","1"]} with _ingest {"on_failure_message":"mine",)"
-                                       R"("_value":"mine","pipeline":"mine","timestamp":"mine"})"});
+              std::vector<std::string>{
+                  R"({"l":[1],"log":["new","1"]} with _ingest {"on_failure_message":"mine",)"
+                  R"("_value":"mine","pipeline":"mine","timestamp":"mine"})"});
 }
 
 TEST(Executor, RunSyncRefusesPipelinesThatWait) {
@@ -595,26 +650,32 @@ TEST(Executor, RunSyncRefusesPipelinesThatWait) {
 }
 
 TEST(Executor, ServesBatchAfterBatch) {
-    auto set = compile("--- main\nprocessors: [{fail_if: {field: bad}}, {note: {text: x}}]\n", trial_catalog());
+    auto set = compile("--- main\nprocessors: [{fail_if: {field: bad}}, {note: {text: x}}]\n",
+                       trial_catalog());
     Executor executor(set, *set->find("main"));
     executor.set_timestamp(std::string(trial_time));
     for (int i = 0; i < 3; ++i) {
         TrialBatch batch({R"({"bad":1})", "{}"});
         executor.run_sync(batch.documents(), batch.results());
-        EXPECT_EQ(batch.texts(), (std::vector<std::string>{R"(failed in main/fail_if: [bad] is there, left {"bad":1})",
-                                                           R"({"log":["x"]})"}));
+        EXPECT_EQ(batch.texts(), (std::vector<std::string>{
+                                     R"(failed in main/fail_if: [bad] is there, left {"bad":1})",
+                                     R"({"log":["x"]})"}));
     }
     EXPECT_EQ(statistics(*set), "main 6/3 [fail_if 6/3, note 3/0]");
 }
 
-// ---- observers ------------------------------------------------------------------------------------------------------
+// ---- observers
+// ------------------------------------------------------------------------------------------------------
 
 class Witness final : public StepObserver {
   public:
-    void entering(const Step& step, std::size_t slot, document::Document&) override { add(step, slot, "entering"); }
+    void entering(const Step& step, std::size_t slot, document::Document&) override {
+        add(step, slot, "entering");
+    }
     void after(const Step& step, std::size_t slot, document::Document&, Status status,
                const document::Failure* failure) override {
-        static constexpr const char* names[] = {"success", "error", "error_ignored", "skipped", "dropped"};
+        static constexpr const char* names[] = {"success", "error", "error_ignored", "skipped",
+                                                "dropped"};
         std::string text = names[static_cast<std::size_t>(status)];
         add(step, slot, failure ? text + " " + failure->reason : text);
     }
@@ -642,21 +703,25 @@ processors:
 --- inner
 processors: [{drop_if: {field: drop}}, {fail_if: {field: bad, tag: b}}]
 )";
-    for (const std::set<std::string>& waiting : {std::set<std::string>{}, {"*"}, {"note"}, {"fail_if"}}) {
+    for (const std::set<std::string>& waiting :
+         {std::set<std::string>{}, {"*"}, {"note"}, {"fail_if"}}) {
         auto set = compile(pipelines, trial_catalog({waiting, nullptr}));
         Witness witness;
-        run(set, "main", {R"({"l":[1,2]})", R"({"ignored":1,"drop":1})", R"({"handled":1,"bad":1})"}, &witness);
-        EXPECT_EQ(witness.of(0), (std::vector<std::string>{"note success", "fail_if success", "fail_if:h success",
-                                                           "pipeline entering", "drop_if success", "fail_if:b success",
+        run(set, "main",
+            {R"({"l":[1,2]})", R"({"ignored":1,"drop":1})", R"({"handled":1,"bad":1})"}, &witness);
+        EXPECT_EQ(witness.of(0), (std::vector<std::string>{"note success", "fail_if success",
+                                                           "fail_if:h success", "pipeline entering",
+                                                           "drop_if success", "fail_if:b success",
                                                            "pipeline success", "foreach success"}));
-        EXPECT_EQ(witness.of(1),
-                  (std::vector<std::string>{"note success", "fail_if error_ignored [ignored] is there",
-                                            "fail_if:h success", "pipeline entering", "drop_if dropped",
-                                            "pipeline dropped"}));
+        EXPECT_EQ(witness.of(1), (std::vector<std::string>{
+                                     "note success", "fail_if error_ignored [ignored] is there",
+                                     "fail_if:h success", "pipeline entering", "drop_if dropped",
+                                     "pipeline dropped"}));
         EXPECT_EQ(witness.of(2),
-                  (std::vector<std::string>{"note success", "fail_if success", "fail_if:h error [handled] is there",
-                                            "note:in_handler success", "pipeline entering", "drop_if success",
-                                            "fail_if:b error [bad] is there", "pipeline error [bad] is there"}));
+                  (std::vector<std::string>{
+                      "note success", "fail_if success", "fail_if:h error [handled] is there",
+                      "note:in_handler success", "pipeline entering", "drop_if success",
+                      "fail_if:b error [bad] is there", "pipeline error [bad] is there"}));
     }
 }
 

@@ -42,8 +42,10 @@ class Later final : public AsyncProcessor {
 
     awaitable<void> run(std::span<AsyncItem> items) const override {
         if (gathered_ != nullptr) gathered_->emplace_back(type_, items.size());
-        co_await boost::asio::post(co_await boost::asio::this_coro::executor, boost::asio::use_awaitable);
-        for (AsyncItem& item : items) item.outcome = work_(*item.document);
+        co_await boost::asio::post(co_await boost::asio::this_coro::executor,
+                                   boost::asio::use_awaitable);
+        for (AsyncItem& item : items)
+            item.outcome = work_(*item.document);
     }
 
   private:
@@ -52,7 +54,9 @@ class Later final : public AsyncProcessor {
     Gathered* gathered_;
 };
 
-FieldPath path(std::string_view text) { return *FieldPath::parse(text); }
+FieldPath path(std::string_view text) {
+    return *FieldPath::parse(text);
+}
 
 std::string render(const script::Template& text, Document& document) {
     std::string out;
@@ -94,37 +98,46 @@ std::vector<std::pair<ProcessorSpec, Maker>> works() {
                            return document.set(**to, value->resolve(document));
                        };
                    }});
-    all.push_back({{.name = "take", .options = {field_option("")}}, [](const Config& config) -> Work {
-                       return [field = config.path("field")](Document& document) { return document.remove(field); };
-                   }});
+    all.push_back(
+        {{.name = "take", .options = {field_option("")}}, [](const Config& config) -> Work {
+             return [field = config.path("field")](Document& document) {
+                 return document.remove(field);
+             };
+         }});
     all.push_back({{.name = "move",
-                    .options = {{.name = "from", .type = OptionType::field}, {.name = "to", .type = OptionType::field}}},
+                    .options = {{.name = "from", .type = OptionType::field},
+                                {.name = "to", .type = OptionType::field}}},
                    [](const Config& config) -> Work {
-                       return [from = config.path("from"), to = config.path("to")](Document& document) {
-                           return document.move(from, to);
-                       };
+                       return [from = config.path("from"), to = config.path("to")](
+                                  Document& document) { return document.move(from, to); };
                    }});
-    ProcessorSpec message{.options = {{.name = "message", .default_value = "half", .templated = true}}};
+    ProcessorSpec message{
+        .options = {{.name = "message", .default_value = "half", .templated = true}}};
     ProcessorSpec fail = message;
     fail.name = "fail";
     all.push_back({fail, [](const Config& config) -> Work {
                        auto text = std::make_shared<script::Template>(config.text("message"));
                        return [text](Document& document) -> Outcome {
-                           return document::failure(render(*text, document), document::FailureType::fail_processor);
+                           return document::failure(render(*text, document),
+                                                    document::FailureType::fail_processor);
                        };
                    }});
-    all.push_back({{.name = "fail_if", .options = {field_option("")}}, [](const Config& config) -> Work {
-                       return [field = config.path("field")](Document& document) -> Outcome {
-                           if (!document.has(field)) return Outcome::ok();
-                           return document::failure("[" + field.text() + "] is there");
-                       };
+    all.push_back(
+        {{.name = "fail_if", .options = {field_option("")}}, [](const Config& config) -> Work {
+             return [field = config.path("field")](Document& document) -> Outcome {
+                 if (!document.has(field)) return Outcome::ok();
+                 return document::failure("[" + field.text() + "] is there");
+             };
+         }});
+    all.push_back({{.name = "drop"}, [](const Config&) -> Work {
+                       return [](Document&) { return Outcome::drop(); };
                    }});
-    all.push_back({{.name = "drop"}, [](const Config&) -> Work { return [](Document&) { return Outcome::drop(); }; }});
-    all.push_back({{.name = "drop_if", .options = {field_option("")}}, [](const Config& config) -> Work {
-                       return [field = config.path("field")](Document& document) {
-                           return document.has(field) ? Outcome::drop() : Outcome::ok();
-                       };
-                   }});
+    all.push_back(
+        {{.name = "drop_if", .options = {field_option("")}}, [](const Config& config) -> Work {
+             return [field = config.path("field")](Document& document) {
+                 return document.has(field) ? Outcome::drop() : Outcome::ok();
+             };
+         }});
     for (bool keeps : {false, true}) {
         ProcessorSpec half = message;
         half.name = keeps ? "half_kept" : "half";
@@ -136,14 +149,16 @@ std::vector<std::pair<ProcessorSpec, Maker>> works() {
                            };
                        }});
     }
-    all.push_back({{.name = "throws", .options = {string_option("what", "")}}, [](const Config& config) -> Work {
+    all.push_back({{.name = "throws", .options = {string_option("what", "")}},
+                   [](const Config& config) -> Work {
                        return [what = config.string("what")](Document& document) -> Outcome {
                            touch(document);
                            if (what == "int") throw 42;
                            throw std::runtime_error(what);
                        };
                    }});
-    all.push_back({{.name = "wait"}, [](const Config&) -> Work { return [](Document&) { return Outcome::ok(); }; }});
+    all.push_back({{.name = "wait"},
+                   [](const Config&) -> Work { return [](Document&) { return Outcome::ok(); }; }});
     return all;
 }
 
@@ -153,7 +168,8 @@ Catalog trial_catalog(const TrialOptions& options) {
     Catalog catalog;
     for (auto& [spec, maker] : works()) {
         const std::string& name = spec.name;
-        bool waits = name == "wait" || options.waiting.contains(name) || options.waiting.contains("*");
+        bool waits =
+            name == "wait" || options.waiting.contains(name) || options.waiting.contains("*");
         Gathered* gathered = options.gathered;
         spec.compile = [waits, name, make = maker, gathered](const Config& config) -> StepBody {
             if (waits) return AsyncProcessorPtr(new Later(name, make(config), gathered));
@@ -161,12 +177,13 @@ Catalog trial_catalog(const TrialOptions& options) {
         };
         catalog.add(spec);
     }
-    catalog.add({.name = "pipeline",
-                 .options = {{.name = "name", .required = true, .templated = true},
-                             flag_option("ignore_missing_pipeline", "", false)},
-                 .compile = [](const Config& config) -> StepBody {
-                     return PipelineCall{config.text("name"), config.flag("ignore_missing_pipeline")};
-                 }});
+    catalog.add(
+        {.name = "pipeline",
+         .options = {{.name = "name", .required = true, .templated = true},
+                     flag_option("ignore_missing_pipeline", "", false)},
+         .compile = [](const Config& config) -> StepBody {
+             return PipelineCall{config.text("name"), config.flag("ignore_missing_pipeline")};
+         }});
     catalog.add({.name = "foreach",
                  .options = {field_option(""),
                              {.name = "processor", .type = OptionType::processor, .required = true},
@@ -227,7 +244,8 @@ TrialBatch::TrialBatch(const std::vector<std::string>& sources) : impl_(std::mak
         document.slot = static_cast<std::uint32_t>(impl_->pointers.size());
         Value value;
         document::JsonError error;
-        if (!impl_->parser.parse(source, impl_->arena, value, error)) ADD_FAILURE() << error.text() << ": " << source;
+        if (!impl_->parser.parse(source, impl_->arena, value, error))
+            ADD_FAILURE() << error.text() << ": " << source;
         document.set_source(value);
         document.commit();
         impl_->pointers.push_back(&document);
@@ -237,9 +255,15 @@ TrialBatch::~TrialBatch() = default;
 TrialBatch::TrialBatch(TrialBatch&&) noexcept = default;
 TrialBatch& TrialBatch::operator=(TrialBatch&&) noexcept = default;
 
-std::span<Document*> TrialBatch::documents() { return impl_->pointers; }
-Document& TrialBatch::operator[](std::size_t i) { return *impl_->pointers[i]; }
-std::vector<ExecutionResult>& TrialBatch::results() { return impl_->results; }
+std::span<Document*> TrialBatch::documents() {
+    return impl_->pointers;
+}
+Document& TrialBatch::operator[](std::size_t i) {
+    return *impl_->pointers[i];
+}
+std::vector<ExecutionResult>& TrialBatch::results() {
+    return impl_->results;
+}
 
 std::vector<std::string> TrialBatch::texts() {
     std::vector<std::string> all;
@@ -259,15 +283,16 @@ std::vector<std::string> TrialBatch::texts() {
                 break;
             case Fate::failed:
                 text = "failed in " + why.pipeline + "/" + why.processor_type +
-                       (why.processor_tag.empty() ? "" : ":" + why.processor_tag) + ": " + why.reason + ", left " +
-                       source;
+                       (why.processor_tag.empty() ? "" : ":" + why.processor_tag) + ": " +
+                       why.reason + ", left " + source;
                 break;
             case Fate::running:
                 text = "lost";
         }
         std::string ingest;
         document::write_json(impl_->pointers[i]->ingest(), ingest);
-        if (ingest != "{\"timestamp\":\"" + std::string(trial_time) + "\"}") text += " with _ingest " + ingest;
+        if (ingest != "{\"timestamp\":\"" + std::string(trial_time) + "\"}")
+            text += " with _ingest " + ingest;
     }
     return all;
 }
@@ -286,8 +311,9 @@ std::vector<std::string> run(const std::shared_ptr<const PipelineSet>& set, std:
     return batch.texts();
 }
 
-std::vector<std::string> run_sync(const std::shared_ptr<const PipelineSet>& set, std::string_view id,
-                                  const std::vector<std::string>& sources, StepObserver* observer) {
+std::vector<std::string> run_sync(const std::shared_ptr<const PipelineSet>& set,
+                                  std::string_view id, const std::vector<std::string>& sources,
+                                  StepObserver* observer) {
     TrialBatch batch(sources);
     Executor executor(set, *set->find(id), observer);
     executor.set_timestamp(std::string(trial_time));

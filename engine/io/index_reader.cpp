@@ -1,0 +1,225 @@
+// Reading what is stored: fields, documents, and whole indices as a source.
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include "engine/io/index_impl.h"
+#include "engine/io/json_text.h"
+#include "engine/runtime/error.h"
+
+namespace penstock::io {
+namespace {
+
+/// Puts the vectors back where they were cut out.
+std::string complete(Database& db, std::int64_t seq_no, std::string_view stripped) {
+    struct Piece {
+        std::int64_t cut;
+        std::size_t at;
+        std::string text;
+    };
+    std::vector<Piece> pieces;
+    for (const Field& field : read_fields(db)) {
+        if (field.type != FieldType::vector) continue;
+        Query query = db.query("SELECT cut, cut_at, style, prefix, suffix, data FROM " +
+                               field.table() + " WHERE key BETWEEN ? AND ? AND cut_at >= 0");
+        query.bind(row_key(seq_no, 0)).bind(row_key(seq_no + 1, 0) - 1);
+        while (query.step()) {
+            const std::string_view data = query.text(5);
+            std::vector<float> values(data.size() / sizeof(float));
+            std::memcpy(values.data(), data.data(), values.size() * sizeof(float));
+            std::string text(query.text(3));
+            text += render_vector(values, static_cast<int>(query.integer(2)));
+            text += query.text(4);
+            pieces.push_back(
+                {query.integer(0), static_cast<std::size_t>(query.integer(1)), std::move(text)});
+        }
+    }
+    std::sort(pieces.begin(), pieces.end(),
+              [](const Piece& a, const Piece& b) { return a.cut < b.cut; });
+    std::string source;
+    std::size_t copied = 0;
+    for (const Piece& piece : pieces) {
+        source.append(stripped.substr(copied, piece.at - copied));
+        source += piece.text;
+        copied = piece.at;
+    }
+    source.append(stripped.substr(copied));
+    return source;
+}
+
+/// Columns: seq_no, id, version, routing, cuts, source.
+StoredDocument to_document(Database& db, const Query& row, bool with_vectors) {
+    StoredDocument document;
+    document.seq_no = row.integer(0);
+    document.id = row.text(1);
+    document.version = row.integer(2);
+    document.routing = row.text(3);
+    document.source = with_vectors && row.integer(4) > 0
+                          ? complete(db, document.seq_no, row.text(5))
+                          : std::string(row.text(5));
+    return document;
+}
+
+class IndexSource final : public Source {
+  public:
+    IndexSource(std::shared_ptr<Index> index, std::size_t slice, std::size_t count)
+        : index_(std::move(index)),
+          db_(index_->file(), index_->name(), Database::Mode::read),
+          snapshot_(db_, Transaction::Kind::read),
+          created_(read_text(db_, "created")) {
+        const std::int64_t end = read_number(db_, "next_seq_no");
+        const auto bound = [&](std::size_t i) {
+            return static_cast<std::int64_t>(static_cast<__int128>(end) *
+                                             static_cast<std::int64_t>(i) /
+                                             static_cast<std::int64_t>(count)) -
+                   1;
+        };
+        after_ = bound(slice);
+        until_ = slice + 1 < count ? bound(slice + 1) : INT64_MAX;
+        total_ = count_rows();
+    }
+
+    bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
+        out.clear();
+        out.begin_position = position();
+        out.origins.push_back("index:" + index_->name());
+        Query query = db_.query(
+            "SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no > ? AND "
+            "seq_no <= ? "
+            "ORDER BY seq_no LIMIT ?");
+        query.bind(after_).bind(until_).bind(
+            static_cast<std::int64_t>(std::max<std::size_t>(max_records, 1)));
+        while ((out.records.empty() || out.buffer.size() < max_bytes) && query.step()) {
+            StoredDocument document = to_document(db_, query, true);
+            Record& record = out.records.emplace_back();
+            record.begin = out.buffer.size();
+            record.size = document.source.size();
+            record.offset = static_cast<std::uint64_t>(document.seq_no);
+            record.version = document.version;
+            record.id = std::move(document.id);
+            record.index = index_->name();
+            record.routing = std::move(document.routing);
+            out.buffer += document.source;
+            after_ = document.seq_no;
+        }
+        done_ += out.records.size();
+        out.end_position = position();
+        return !out.records.empty();
+    }
+
+    std::string position() const override {
+        std::string json = "{";
+        append_member(json, "kind", "index");
+        append_member(json, "index", index_->name());
+        append_member(json, "created", created_);
+        append_member(json, "after", after_);
+        append_member(json, "until", until_);
+        append_member(json, "records", static_cast<std::int64_t>(done_));
+        finish_object(json);
+        return json;
+    }
+
+    void seek(std::string_view position) override {
+        const auto saved = parse_flat(position);
+        const auto member = [&](const char* name) {
+            return saved && saved->contains(name) ? saved->at(name) : "";
+        };
+        if (member("kind") != "index" || member("index") != index_->name()) {
+            throw Error("cannot resume: the saved position does not belong to index " +
+                        index_->name());
+        }
+        if (member("created") != created_) {
+            throw Error("cannot resume: index " + index_->name() +
+                        " was deleted and made again; start anew");
+        }
+        const auto number = [&](const char* name) {
+            const std::string digits = member(name);
+            std::int64_t value = 0;
+            std::from_chars(digits.data(), digits.data() + digits.size(), value);
+            return value;
+        };
+        after_ = number("after");
+        until_ = number("until");
+        done_ = static_cast<std::uint64_t>(number("records"));
+        total_ = done_ + count_rows();
+    }
+
+    Progress progress() const override {
+        Progress progress;
+        progress.records_read = done_;
+        progress.records_total = total_;
+        return progress;
+    }
+
+  private:
+    std::uint64_t count_rows() {
+        // The index on ids is small; the table itself holds the sources.
+        Query query = db_.query(
+            "SELECT count(*) FROM docs INDEXED BY docs_id WHERE id >= '' AND seq_no > ? AND seq_no "
+            "<= ?");
+        query.bind(after_).bind(until_).step();
+        return static_cast<std::uint64_t>(query.integer(0));
+    }
+
+    std::shared_ptr<Index> index_;
+    Database db_;
+    Transaction snapshot_;
+    std::string created_;
+    std::int64_t after_ = -1;
+    std::int64_t until_ = 0;
+    std::uint64_t done_ = 0;
+    std::uint64_t total_ = 0;
+};
+
+}  // namespace
+
+std::vector<Field> read_fields(Database& db) {
+    std::vector<Field> fields;
+    Query query = db.query("SELECT id, path, type, dims, similarity, rows FROM fields ORDER BY id");
+    while (query.step()) {
+        Field& field = fields.emplace_back();
+        field.id = query.integer(0);
+        field.path = query.text(1);
+        field.type = query.text(2) == "text" ? FieldType::text : FieldType::vector;
+        field.dims = static_cast<std::size_t>(query.integer(3));
+        field.similarity = similarity_from_name(query.text(4)).value_or(Similarity::cosine);
+        field.rows = query.integer(5);
+    }
+    return fields;
+}
+
+std::int64_t read_number(Database& db, std::string_view key) {
+    Query query = db.query("SELECT value FROM meta WHERE key = ?");
+    query.bind(key);
+    return query.step() ? query.integer(0) : 0;
+}
+
+std::string read_text(Database& db, std::string_view key) {
+    Query query = db.query("SELECT value FROM meta WHERE key = ?");
+    query.bind(key);
+    return query.step() ? std::string(query.text(0)) : std::string();
+}
+
+std::optional<StoredDocument> read_document(Database& db, std::string_view id, bool with_vectors) {
+    Query query =
+        db.query("SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE id = ?");
+    query.bind(id);
+    if (!query.step()) return std::nullopt;
+    return to_document(db, query, with_vectors);
+}
+
+std::optional<StoredDocument> read_document(Database& db, std::int64_t seq_no, bool with_vectors) {
+    Query query =
+        db.query("SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no = ?");
+    query.bind(seq_no);
+    if (!query.step()) return std::nullopt;
+    return to_document(db, query, with_vectors);
+}
+
+std::unique_ptr<Source> make_index_source(std::shared_ptr<Index> index, std::size_t slice,
+                                          std::size_t count) {
+    return std::make_unique<IndexSource>(std::move(index), slice, count);
+}
+
+}  // namespace penstock::io

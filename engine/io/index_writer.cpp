@@ -1,0 +1,423 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <random>
+#include <utility>
+
+#include "engine/io/index_impl.h"
+#include "engine/io/json_text.h"
+#include "engine/runtime/error.h"
+
+namespace penstock::io {
+namespace {
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::size_t kMaxIdBytes = 512;
+constexpr std::size_t kMaxFields = 1000;
+constexpr std::int64_t kKeptLog = 200'000;
+constexpr std::int64_t kPrimaryTerm = 1;
+
+constexpr const char* kTables = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE docs(seq_no INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, routing TEXT,
+                  cuts INTEGER NOT NULL, source BLOB NOT NULL);
+CREATE UNIQUE INDEX docs_id ON docs(id);
+CREATE TABLE fields(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, type TEXT NOT NULL, dims INTEGER NOT NULL,
+                    similarity TEXT NOT NULL, rows INTEGER NOT NULL);
+CREATE TABLE vector_log(n INTEGER PRIMARY KEY, field INTEGER NOT NULL, key INTEGER NOT NULL);
+)sql";
+
+std::string tokenizer_of(std::string_view analyzer) {
+    constexpr const char* kUnicode = "unicode61 remove_diacritics 2";
+    return analyzer == "english" ? std::string("porter ") + kUnicode : kUnicode;
+}
+
+void create_table(Database& db, const Field& field, std::string_view analyzer) {
+    if (field.type == FieldType::text) {
+        db.execute("CREATE VIRTUAL TABLE " + field.table() +
+                   " USING fts5(body, at UNINDEXED, tokenize='" + tokenizer_of(analyzer) + "')");
+    } else {
+        db.execute("CREATE TABLE " + field.table() +
+                   "(key INTEGER PRIMARY KEY, at TEXT NOT NULL, cut INTEGER NOT NULL, cut_at "
+                   "INTEGER NOT NULL, "
+                   "style INTEGER NOT NULL, prefix TEXT NOT NULL, suffix TEXT NOT NULL, data BLOB "
+                   "NOT NULL)");
+    }
+    db.query("INSERT INTO fields(id, path, type, dims, similarity, rows) VALUES(?, ?, ?, ?, ?, 0)")
+        .bind(field.id)
+        .bind(field.path)
+        .bind(field.type == FieldType::text ? "text" : "dense_vector")
+        .bind(static_cast<std::int64_t>(field.dims))
+        .bind(similarity_name(field.similarity))
+        .run();
+}
+
+void set_number(Database& db, std::string_view key, std::int64_t value) {
+    db.query("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)").bind(key).bind(value).run();
+}
+
+void set_text(Database& db, std::string_view key, std::string_view value) {
+    db.query("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)").bind(key).bind(value).run();
+}
+
+std::string random_id() {
+    std::random_device device;
+    std::array<std::uint32_t, 4> words{};
+    for (std::uint32_t& word : words)
+        word = device();
+    return base64({reinterpret_cast<const char*>(words.data()), sizeof words}, true);
+}
+
+bool refuse(ItemResult& result, int status, const char* type, std::string reason) {
+    result.status = status;
+    result.error_type = type;
+    result.error_reason = std::move(reason);
+    return true;
+}
+
+bool refuse_document(ItemResult& result, std::string reason) {
+    return refuse(result, 400, "document_parsing_exception", std::move(reason));
+}
+
+bool refuse_version(ItemResult& result, const std::string& reason) {
+    return refuse(result, 409, "version_conflict_engine_exception",
+                  "[" + result.id + "]: version conflict, " + reason);
+}
+
+}  // namespace
+
+void IndexWriter::create(const std::string& file, const std::string& name,
+                         const IndexSettings& settings) {
+    if (settings.analyzer != "standard" && settings.analyzer != "english") {
+        throw Error("index " + name + ": unknown analyzer [" + settings.analyzer +
+                    "]; known: standard, english");
+    }
+    Database db(file, name, Database::Mode::create);
+    Transaction transaction(db, Transaction::Kind::write);
+    db.execute(kTables);
+    set_number(db, "format", kFormat);
+    set_number(db, "next_seq_no", 0);
+    set_number(db, "docs", 0);
+    set_text(db, "created", timestamp_now());
+    set_text(db, "analyzer", settings.analyzer);
+    std::int64_t id = 0;
+    for (const VectorMapping& mapping : settings.vectors) {
+        if (mapping.field.empty() || mapping.dims > kMaxDims) {
+            throw Error("index " + name + ": the vector field [" + mapping.field +
+                        "] must have a name and at most " + std::to_string(kMaxDims) +
+                        " dimensions, not " + std::to_string(mapping.dims));
+        }
+        create_table(db, {++id, mapping.field, FieldType::vector, mapping.dims, mapping.similarity},
+                     "");
+    }
+    transaction.commit();
+}
+
+IndexWriter::IndexWriter(const std::string& file, const std::string& name, bool survive_power_loss)
+    : db_(file, name, Database::Mode::write) {
+    db_.execute(survive_power_loss ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    const std::int64_t format = read_number(db_, "format");
+    if (format != kFormat) {
+        throw Error("index " + name + " has the format " + std::to_string(format) +
+                    ", this program knows " + std::to_string(kFormat) +
+                    "; use the program that made it, or index again");
+    }
+}
+
+/// What this object remembers is good as long as no other process has written.
+void IndexWriter::load() {
+    std::int64_t version = 0;
+    {
+        Query query = db_.query("PRAGMA data_version");
+        query.step();
+        version = query.integer(0);
+    }
+    if (version == data_version_) return;
+    fields_.clear();
+    for (Field& field : read_fields(db_))
+        fields_.emplace(field.path, field);
+    analyzer_ = read_text(db_, "analyzer");
+    next_seq_no_ = read_number(db_, "next_seq_no");
+    docs_ = read_number(db_, "docs");
+    Query log = db_.query("SELECT coalesce(max(n), 0) + 1 FROM vector_log");
+    log.step();
+    next_log_ = log.integer(0);
+    data_version_ = version;
+}
+
+void IndexWriter::bulk(std::span<const WriteItem* const> items,
+                       std::span<ItemResult* const> results) {
+    try {
+        Transaction transaction(db_, Transaction::Kind::write);
+        load();
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            *results[i] = ItemResult{};
+            write_item(*items[i], *results[i]);
+        }
+        set_number(db_, "next_seq_no", next_seq_no_);
+        set_number(db_, "docs", docs_);
+        for (auto& [path, field] : fields_) {
+            if (!std::exchange(field.changed, false)) continue;
+            db_.query("UPDATE fields SET rows = ?, dims = ? WHERE id = ?")
+                .bind(field.rows)
+                .bind(static_cast<std::int64_t>(field.dims))
+                .bind(field.id)
+                .run();
+        }
+        db_.query("DELETE FROM vector_log WHERE n < ?").bind(next_log_ - kKeptLog).run();
+        transaction.commit();
+    } catch (...) {
+        data_version_ = -1;  // rolled back: read everything again
+        throw;
+    }
+}
+
+void IndexWriter::merge_text() {
+    Transaction transaction(db_, Transaction::Kind::write);
+    load();
+    for (const auto& [path, field] : fields_) {
+        if (field.type != FieldType::text) continue;
+        db_.execute("INSERT INTO " + field.table() + "(" + field.table() + ") VALUES('optimize')");
+    }
+    transaction.commit();
+    db_.execute("PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
+    result.id = item.id.empty() ? random_id() : std::string(item.id);
+    if (result.id.size() > kMaxIdBytes) {
+        refuse(result, 400, "illegal_argument_exception",
+               "id is too long, must be no longer than 512 bytes but was: " +
+                   std::to_string(result.id.size()));
+        return;
+    }
+    find_current(result.id);
+    if (refuse_conflict(item, result)) return;
+    const std::int64_t next_version = current_.exists ? current_.version + 1 : 1;
+    const std::int64_t version =
+        item.version_type == VersionType::internal ? next_version : item.version;
+    if (item.op == WriteOp::remove) {
+        result.status = current_.exists ? 200 : 404;
+        result.result = current_.exists ? "deleted" : "not_found";
+        if (current_.exists) erase_current();
+    } else {
+        const Extracted extracted = extract(item.source, [&](const std::string& path) {
+            const auto found = fields_.find(path);
+            return found == fields_.end() ? FieldType::unknown : found->second.type;
+        });
+        if (refuse_source(extracted, result)) return;
+        result.status = current_.exists ? 200 : 201;
+        result.result = current_.exists ? "updated" : "created";
+        if (current_.exists) erase_current();
+        WriteItem named = item;
+        named.id = result.id;
+        insert(named, version, extracted);
+    }
+    result.version = version;
+    result.seq_no = next_seq_no_++;
+}
+
+void IndexWriter::find_current(std::string_view id) {
+    current_ = {};
+    Query query = db_.query("SELECT seq_no, version FROM docs WHERE id = ?");
+    query.bind(id);
+    if (!query.step()) return;
+    current_ = {true, query.integer(0), query.integer(1)};
+}
+
+bool IndexWriter::refuse_conflict(const WriteItem& item, ItemResult& result) {
+    const std::string now = std::to_string(current_.version);
+    if (item.op == WriteOp::create && current_.exists) {
+        return refuse_version(result, "document already exists (current version [" + now + "])");
+    }
+    if (item.if_seq_no >= 0 || item.if_primary_term >= 0) {
+        const std::string wanted = "required seqNo [" + std::to_string(item.if_seq_no) +
+                                   "], primary term [" + std::to_string(item.if_primary_term) + "]";
+        if (!current_.exists) return refuse_version(result, wanted + ", but no document was found");
+        if (item.if_seq_no != current_.seq_no || item.if_primary_term != kPrimaryTerm) {
+            return refuse_version(result, wanted + ". current document has seqNo [" +
+                                              std::to_string(current_.seq_no) +
+                                              "] and primary term [1]");
+        }
+    }
+    if (item.version_type == VersionType::internal) return false;
+    const std::string given = std::to_string(item.version);
+    if (item.version < 0) {
+        return refuse(result, 400, "action_request_validation_exception",
+                      "illegal version value [" + given + "]");
+    }
+    if (!current_.exists) return false;
+    if (item.version_type == VersionType::external && item.version <= current_.version) {
+        return refuse_version(
+            result,
+            "current version [" + now + "] is higher or equal to the one provided [" + given + "]");
+    }
+    if (item.version_type == VersionType::external_gte && item.version < current_.version) {
+        return refuse_version(result, "current version [" + now +
+                                          "] is higher than the one provided [" + given + "]");
+    }
+    return false;
+}
+
+bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) {
+    if (!extracted.error.empty()) return refuse_document(result, extracted.error);
+    std::map<std::string, std::size_t> vector_dims;
+    for (const VectorValue& vector : extracted.vectors) {
+        if (refuse_vector(vector, vector_dims, result)) return true;
+    }
+    std::size_t fields = fields_.size();
+    for (const auto& [field, dims] : vector_dims)
+        fields += fields_.contains(field) ? 0 : 1;
+    std::map<std::string_view, std::int64_t> rows;
+    for (const TextValue& text : extracted.texts) {
+        if (vector_dims.contains(text.field)) {
+            return refuse_document(result,
+                                   "the field [" + text.field + "] holds both vectors and text");
+        }
+        if (rows[text.field]++ == 0 && !fields_.contains(text.field)) ++fields;
+    }
+    for (const VectorValue& vector : extracted.vectors)
+        ++rows[vector.field];
+    for (const auto& [field, count] : rows) {
+        if (count < (std::int64_t{1} << kOrdinalBits)) continue;
+        return refuse(
+            result, 400, "illegal_argument_exception",
+            "the field [" + std::string(field) + "] has more than 1048575 values in one document");
+    }
+    if (fields <= kMaxFields) return false;
+    return refuse(result, 400, "illegal_argument_exception",
+                  "Limit of total fields [" + std::to_string(kMaxFields) + "] has been exceeded");
+}
+
+bool IndexWriter::refuse_vector(const VectorValue& vector, std::map<std::string, std::size_t>& dims,
+                                ItemResult& result) {
+    const std::size_t found = vector.values.size();
+    const auto known = fields_.find(vector.field);
+    const bool mapped = known != fields_.end();
+    if (found == 0 || found > kMaxDims) {
+        return refuse_document(result, "the vector in field [" + vector.field +
+                                           "] must have 1 to " + std::to_string(kMaxDims) +
+                                           " dimensions");
+    }
+    std::size_t& expected = dims.try_emplace(vector.field, found).first->second;
+    if (mapped && known->second.dims > 0) expected = known->second.dims;
+    if (found != expected) {
+        return refuse_document(result, "the vector in field [" + vector.field +
+                                           "] has a different number of dimensions [" +
+                                           std::to_string(found) + "] than the field [" +
+                                           std::to_string(expected) + "]");
+    }
+    double square = 0;
+    for (const float x : vector.values)
+        square += static_cast<double>(x) * x;
+    const Similarity similarity = mapped ? known->second.similarity : Similarity::cosine;
+    if (similarity == Similarity::cosine && square == 0) {
+        return refuse_document(
+            result, "the vector in field [" + vector.field +
+                        "] has zero magnitude, which the similarity [cosine] does not allow");
+    }
+    if (similarity == Similarity::dot_product && std::abs(square - 1) > 1e-3) {
+        return refuse_document(
+            result, "the vector in field [" + vector.field +
+                        "] does not have unit length, which the similarity [dot_product] needs");
+    }
+    return false;
+}
+
+Field& IndexWriter::field(const std::string& path, FieldType type, std::size_t dims) {
+    const auto found = fields_.find(path);
+    if (found != fields_.end()) {
+        if (type == FieldType::vector && found->second.dims == 0) found->second.dims = dims;
+        return found->second;
+    }
+    std::int64_t last = 0;
+    for (const auto& [name, field] : fields_)
+        last = std::max(last, field.id);
+    const Field fresh{last + 1, path, type, dims, Similarity::cosine};
+    create_table(db_, fresh, analyzer_);
+    return fields_.emplace(path, fresh).first->second;
+}
+
+void IndexWriter::insert(const WriteItem& item, std::int64_t version, const Extracted& extracted) {
+    const std::int64_t seq_no = next_seq_no_;
+    std::map<std::int64_t, std::int64_t> ordinals;
+    const auto next_key = [&](Field& field) {
+        ++field.rows;
+        field.changed = true;
+        return row_key(seq_no, ordinals[field.id]++);
+    };
+    for (const TextValue& text : extracted.texts) {
+        Field& target = field(text.field, FieldType::text, 0);
+        db_.query("INSERT INTO " + target.table() + "(rowid, body, at) VALUES(?, ?, ?)")
+            .bind(next_key(target))
+            .bind(text.text)
+            .bind(text.pointer)
+            .run();
+    }
+    std::int64_t cuts = 0;
+    for (const VectorValue& vector : extracted.vectors) {
+        Field& target = field(vector.field, FieldType::vector, vector.values.size());
+        const std::string_view data(reinterpret_cast<const char*>(vector.values.data()),
+                                    vector.values.size() * sizeof(float));
+        db_.query(
+               "INSERT INTO " + target.table() +
+               "(key, at, cut, cut_at, style, prefix, suffix, data) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
+            .bind(next_key(target))
+            .bind(vector.pointer)
+            .bind(cuts)
+            .bind(vector.cut.at)
+            .bind(vector.cut.style)
+            .bind(vector.cut.prefix)
+            .bind(vector.cut.suffix)
+            .bind_blob(data)
+            .run();
+        if (vector.cut.at >= 0) ++cuts;
+    }
+    Query query = db_.query(
+        "INSERT INTO docs(seq_no, id, version, routing, cuts, source) VALUES(?, ?, ?, ?, ?, ?)");
+    query.bind(seq_no).bind(item.id).bind(version);
+    if (item.routing.empty()) {
+        query.bind_null();
+    } else {
+        query.bind(item.routing);
+    }
+    query.bind(cuts).bind_blob(extracted.stripped).run();
+    ++docs_;
+}
+
+/// Whoever keeps vectors in memory, in this process or another, learns from the log which ones are
+/// gone.
+void IndexWriter::log_vectors(const Field& field, std::int64_t first, std::int64_t last) {
+    db_.query(
+           "INSERT INTO vector_log(n, field, key) SELECT row_number() OVER (ORDER BY key) - 1 + ?, "
+           "?, key FROM " +
+           field.table() + " WHERE key BETWEEN ? AND ?")
+        .bind(next_log_)
+        .bind(field.id)
+        .bind(first)
+        .bind(last)
+        .run();
+    next_log_ += db_.changes();
+}
+
+void IndexWriter::erase_current() {
+    const std::int64_t first = row_key(current_.seq_no, 0);
+    const std::int64_t last = row_key(current_.seq_no + 1, 0) - 1;
+    for (auto& [path, field] : fields_) {
+        if (field.rows == 0) continue;
+        const bool is_text = field.type == FieldType::text;
+        if (!is_text) log_vectors(field, first, last);
+        db_.query("DELETE FROM " + field.table() + " WHERE " + (is_text ? "rowid" : "key") +
+                  " BETWEEN ? AND ?")
+            .bind(first)
+            .bind(last)
+            .run();
+        const std::int64_t erased = db_.changes();
+        field.rows -= erased;
+        field.changed = field.changed || erased > 0;
+    }
+    db_.query("DELETE FROM docs WHERE seq_no = ?").bind(current_.seq_no).run();
+    --docs_;
+}
+
+}  // namespace penstock::io

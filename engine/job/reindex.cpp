@@ -1,0 +1,479 @@
+#include "engine/job/reindex.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/as_tuple.hpp>
+#include <boost/asio/experimental/concurrent_channel.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <mutex>
+
+#include "engine/runtime/await.h"
+
+namespace penstock::job {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::use_awaitable;
+using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t failures_shown = 5;
+
+/// A batch in flight: processed on its own strand, so that it can be cancelled from outside.
+struct Work {
+    explicit Work(const asio::any_io_executor& cpu) : strand(asio::make_strand(cpu)), done(cpu, 1) {}
+
+    Batch batch;
+    std::uint64_t first_record = 0;  // within the slice
+    std::string end_position;
+    std::exception_ptr problem;
+    asio::strand<asio::any_io_executor> strand;
+    asio::cancellation_signal cancel;
+    asio::experimental::concurrent_channel<void(error_code)> done;
+    std::unique_ptr<pipeline::Executor> executor;
+};
+using WorkPtr = std::shared_ptr<Work>;
+
+struct Slice {
+    Slice(std::unique_ptr<io::Source> the_source, const asio::any_io_executor& cpu, std::size_t in_flight)
+        : source(std::move(the_source)), pending(cpu, in_flight) {}
+
+    std::unique_ptr<io::Source> source;
+    asio::experimental::concurrent_channel<void(error_code, WorkPtr)> pending;  // in order; null ends it
+    SliceCheckpoint checkpoint;
+    std::uint64_t read = 0;           // records, from the slice's start
+    std::uint64_t replay_until = 0;   // records before this may have been written by an earlier run
+    std::uint64_t limit = ~std::uint64_t{0};
+    io::Progress progress;            // guarded by Impl::mutex
+    Clock::time_point next_batch;     // when throttling lets the next one go
+};
+
+std::string describe(const std::exception_ptr& problem) {
+    try {
+        std::rethrow_exception(problem);
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "unknown error";
+    }
+}
+
+}  // namespace
+
+struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
+    Impl(runtime::Runtime& the_runtime, ReindexSettings the_settings, ReindexParts the_parts)
+        : runtime(the_runtime),
+          settings(std::move(the_settings)),
+          parts(std::move(the_parts)),
+          sink_lock(the_runtime.cpu(), 1),
+          ended(the_runtime.cpu(), parts.sources.size() * 2) {
+        std::size_t window = settings.batches_in_flight;
+        if (window == 0) window = static_cast<std::size_t>(runtime.cpu_threads()) + 1;
+        std::size_t count = parts.sources.size();
+        for (std::size_t i = 0; i < count; ++i) {
+            slices.push_back(std::make_unique<Slice>(std::move(parts.sources[i]), runtime.cpu(), window));
+            if (settings.max_docs) {
+                slices.back()->limit = *settings.max_docs / count + (i < *settings.max_docs % count ? 1 : 0);
+            }
+        }
+        status.requests_per_second = settings.requests_per_second;
+    }
+
+    // ---- reading ----------------------------------------------------------------------------------------------
+
+    awaitable<void> read_slice(Slice& slice) {
+        while (!stopping && slice.read < slice.limit) {
+            WorkPtr work = take_work();
+            std::size_t most = static_cast<std::size_t>(std::min<std::uint64_t>(settings.size, slice.limit - slice.read));
+            bool more = co_await runtime::call_on(runtime.blocking(), [&] {
+                return slice.source->read(work->batch.records, most, settings.batch_bytes);
+            });
+            if (!more) break;
+            work->first_record = slice.read;
+            work->end_position = work->batch.records.end_position;
+            slice.read += work->batch.records.records.size();
+            {
+                std::lock_guard lock(mutex);
+                slice.progress = slice.source->progress();
+                status.read_now += work->batch.records.records.size();
+                in_flight.push_back(work);
+            }
+            if (remembers_started()) co_await note_started(slice);
+            asio::co_spawn(work->strand, process(shared_from_this(), work),
+                           asio::bind_cancellation_slot(work->cancel.slot(), [work](std::exception_ptr problem) {
+                               work->problem = problem;
+                               work->done.try_send(error_code());
+                           }));
+            co_await slice.pending.async_send(error_code(), work, use_awaitable);
+        }
+    }
+
+    /// Only `create` has to tell its own earlier write from somebody else's document.
+    bool remembers_started() const { return parts.checkpoint && settings.batch.op == io::WriteOp::create; }
+
+    awaitable<void> note_started(Slice& slice) {
+        co_await sink_lock.async_send(error_code(), use_awaitable);
+        slice.checkpoint.started = slice.read;
+        std::exception_ptr problem;
+        try {
+            co_await runtime::call_on(runtime.blocking(), [this] { parts.checkpoint->save(current_checkpoint()); });
+        } catch (...) {
+            problem = std::current_exception();
+        }
+        unlock_sink();
+        if (problem) std::rethrow_exception(problem);
+    }
+
+    // ---- processing -------------------------------------------------------------------------------------------
+
+    static awaitable<void> process(std::shared_ptr<Impl> self, WorkPtr work) {
+        Batch& batch = work->batch;
+        batch.parse(self->settings.batch);
+        if (self->parts.pipeline == nullptr) {
+            batch.results().assign(batch.documents().size(), {pipeline::Fate::done, {}});
+        } else {
+            if (!work->executor) {
+                work->executor = std::make_unique<pipeline::Executor>(self->parts.pipelines, *self->parts.pipeline);
+            }
+            co_await work->executor->run(batch.documents(), batch.results());
+        }
+        batch.render(self->settings.batch);
+    }
+
+    // ---- writing ----------------------------------------------------------------------------------------------
+
+    awaitable<void> write_slice(Slice& slice) {
+        while (true) {
+            WorkPtr work = co_await slice.pending.async_receive(use_awaitable);
+            if (!work) co_return;
+            co_await work->done.async_receive(use_awaitable);
+            release(work);
+            if (work->problem) std::rethrow_exception(work->problem);
+            if (aborted) continue;  // what follows a failed batch is not written: a resume does it
+            co_await sink_lock.async_send(error_code(), use_awaitable);
+            std::exception_ptr problem;
+            try {
+                co_await runtime::call_on(runtime.blocking(), [&] { write(slice, *work); });
+            } catch (...) {
+                problem = std::current_exception();
+            }
+            unlock_sink();
+            if (problem) std::rethrow_exception(problem);
+            std::size_t records = work->batch.records.records.size();
+            give_back(std::move(work));
+            co_await throttle(slice, records);
+        }
+    }
+
+    /// On the blocking pool, holding the sink's lock.
+    void write(Slice& slice, Work& work) {
+        Batch& batch = work.batch;
+        Totals change;
+        change.batches = 1;
+        change.read = batch.records.records.size();
+        change.dropped = batch.dropped();
+        std::vector<io::ItemResult> results;
+        if (!batch.items().empty()) parts.sink->write(batch.items(), results);
+        for (std::size_t i = 0; i < results.size(); ++i) count(slice, work, i, results[i], change);
+        for (const io::Record& record : batch.records.records) {
+            if (record.kind == io::RecordKind::bad_source) change.source_incomplete = true;
+        }
+        change.failed = batch.failed().size();
+        report_failures(batch);
+        slice.checkpoint.position = work.end_position;
+        slice.checkpoint.acknowledged = work.first_record + change.read;
+        slice.checkpoint.started = std::max(slice.checkpoint.started, slice.checkpoint.acknowledged);
+        {
+            std::lock_guard lock(mutex);
+            add(status.totals, change);
+            status.written_now += change.read;
+        }
+        if (parts.checkpoint) parts.checkpoint->save(current_checkpoint());
+    }
+
+    void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result, Totals& change) {
+        if (result.ok()) {
+            std::string_view what = result.result;
+            ++(what == "created" ? change.created : what == "deleted" ? change.deleted : change.updated);
+            return;
+        }
+        std::uint32_t record = work.batch.record_of(i);
+        if (result.status == 409) {
+            if (work.batch.items()[i].op == io::WriteOp::create && work.first_record + record < slice.replay_until) {
+                ++change.noops;  // written by the run that was killed
+                return;
+            }
+            ++change.version_conflicts;
+            if (settings.conflicts == Conflicts::proceed) return;
+            throw Error(result.error_reason + " (document at " +
+                        work.batch.records.location(work.batch.records.records[record]) +
+                        "; conflicts=proceed counts such documents and goes on)");
+        }
+        document::Failure failure = document::failure(std::move(result.error_reason));
+        failure.type = result.status == 409 ? document::FailureType::conflict : document::FailureType::illegal_argument;
+        work.batch.failed().push_back({record, std::move(failure), true});
+    }
+
+    void report_failures(Batch& batch) {
+        for (const FailedDocument& failed : batch.failed()) {
+            io::DeadDocument dead = batch.dead_letter(failed);
+            if (!parts.dead_letter && !parts.on_failed) {
+                throw Error("document at " + std::string(dead.location) + " failed: " + std::string(dead.message));
+            }
+            if (parts.dead_letter) parts.dead_letter->write(dead);
+            if (parts.on_failed) parts.on_failed(dead);
+            std::lock_guard lock(mutex);
+            if (status.failures.size() < failures_shown) {
+                status.failures.push_back(std::string(dead.location) + ": " + std::string(dead.message));
+            }
+        }
+        if (parts.dead_letter) parts.dead_letter->flush();
+    }
+
+    /// With the sink's lock held: all slices, the sink and the dead letter at one moment.
+    Checkpoint current_checkpoint() {
+        Checkpoint checkpoint;
+        checkpoint.job = settings.fingerprint;
+        checkpoint.description = settings.description;
+        for (const auto& slice : slices) checkpoint.slices.push_back(slice->checkpoint);
+        checkpoint.sink = parts.sink->checkpoint();
+        if (parts.dead_letter) checkpoint.dead_letter = parts.dead_letter->checkpoint();
+        std::lock_guard lock(mutex);
+        checkpoint.totals = status.totals;
+        return checkpoint;
+    }
+
+    static void add(Totals& totals, const Totals& change) {
+        totals.read += change.read;
+        totals.created += change.created;
+        totals.updated += change.updated;
+        totals.deleted += change.deleted;
+        totals.noops += change.noops;
+        totals.dropped += change.dropped;
+        totals.failed += change.failed;
+        totals.version_conflicts += change.version_conflicts;
+        totals.batches += change.batches;
+        totals.source_incomplete = totals.source_incomplete || change.source_incomplete;
+    }
+
+    /// Holds the slice back until its share of the rate allows the next batch. Short waits, so that a cancel or another
+    /// rate takes effect soon.
+    awaitable<void> throttle(Slice& slice, std::size_t records) {
+        auto now = Clock::now();
+        slice.next_batch = std::max(slice.next_batch, now);
+        double rate = requests_per_second();
+        if (rate <= 0) co_return;
+        slice.next_batch += std::chrono::duration_cast<Clock::duration>(
+            std::chrono::duration<double>(static_cast<double>(records) * static_cast<double>(slices.size()) / rate));
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        while (!stopping && requests_per_second() == rate && Clock::now() < slice.next_batch) {
+            auto from = Clock::now();
+            timer.expires_at(std::min(slice.next_batch, from + std::chrono::milliseconds(100)));
+            co_await timer.async_wait(use_awaitable);
+            std::lock_guard lock(mutex);
+            status.throttled += Clock::now() - from;
+        }
+    }
+
+    double requests_per_second() const {
+        std::lock_guard lock(mutex);
+        return status.requests_per_second;
+    }
+
+    void unlock_sink() {
+        sink_lock.try_receive([](error_code) {});
+    }
+
+    // ---- batches in flight ------------------------------------------------------------------------------------
+
+    WorkPtr take_work() {
+        std::lock_guard lock(mutex);
+        if (idle.empty()) return std::make_shared<Work>(runtime.cpu());
+        WorkPtr work = std::move(idle.back());
+        idle.pop_back();
+        return work;
+    }
+    void give_back(WorkPtr work) {
+        std::lock_guard lock(mutex);
+        idle.push_back(std::move(work));
+    }
+    void release(const WorkPtr& work) {
+        std::lock_guard lock(mutex);
+        std::erase(in_flight, work);
+    }
+
+    // ---- the whole --------------------------------------------------------------------------------------------
+
+    void fail(std::exception_ptr problem) {
+        std::lock_guard lock(mutex);
+        if (!aborted) status.error = describe(problem);
+        aborted = true;
+        stopping = true;
+    }
+
+    static awaitable<void> reader(std::shared_ptr<Impl> self, Slice& slice) {
+        try {
+            co_await self->read_slice(slice);
+        } catch (...) {
+            self->fail(std::current_exception());
+        }
+        co_await slice.pending.async_send(error_code(), nullptr, use_awaitable);
+    }
+
+    static awaitable<void> writer(std::shared_ptr<Impl> self, Slice& slice) {
+        std::exception_ptr problem;
+        try {
+            co_await self->write_slice(slice);
+            co_return;
+        } catch (...) {
+            problem = std::current_exception();
+        }
+        self->fail(problem);
+        // The reader may be waiting for room: take what it still sends, and wait for what is being processed.
+        while (WorkPtr work = co_await slice.pending.async_receive(use_awaitable)) {
+            co_await work->done.async_receive(use_awaitable);
+            self->release(work);
+        }
+    }
+
+    awaitable<ReindexStatus> run() {
+        start = Clock::now();
+        auto tell = [self = shared_from_this()](std::exception_ptr problem) {
+            if (problem) self->fail(problem);
+            self->ended.try_send(error_code());
+        };
+        for (auto& slice : slices) {
+            asio::co_spawn(runtime.cpu(), reader(shared_from_this(), *slice), tell);
+            asio::co_spawn(runtime.cpu(), writer(shared_from_this(), *slice), tell);
+        }
+        for (std::size_t i = 0; i < slices.size() * 2; ++i) co_await ended.async_receive(use_awaitable);
+        try {
+            co_await runtime::call_on(runtime.blocking(), [this] { conclude(); });
+        } catch (...) {
+            fail(std::current_exception());
+        }
+        std::lock_guard lock(mutex);
+        status.took = Clock::now() - start;
+        status.state = aborted     ? (cancelled ? ReindexState::cancelled : ReindexState::failed)
+                       : cancelled ? ReindexState::cancelled
+                                   : ReindexState::finished;
+        co_return status;
+    }
+
+    void conclude() {
+        parts.sink->flush();
+        if (!parts.checkpoint) return;
+        Checkpoint checkpoint = current_checkpoint();
+        checkpoint.finished = !stopping;
+        for (SliceCheckpoint& slice : checkpoint.slices) slice.finished = checkpoint.finished;
+        parts.checkpoint->save(checkpoint);
+    }
+
+    ReindexStatus snapshot() const {
+        std::lock_guard lock(mutex);
+        ReindexStatus now = status;
+        if (now.state == ReindexState::running && start != Clock::time_point()) now.took = Clock::now() - start;
+        now.progress = {};
+        bool bytes = true;
+        bool records = true;
+        std::uint64_t total_bytes = 0;
+        std::uint64_t total_records = 0;
+        for (const auto& slice : slices) {
+            now.progress.bytes_read += slice->progress.bytes_read;
+            now.progress.records_read += slice->progress.records_read;
+            total_bytes += slice->progress.bytes_total.value_or(0);
+            total_records += slice->progress.records_total.value_or(0);
+            bytes = bytes && slice->progress.bytes_total.has_value();
+            records = records && slice->progress.records_total.has_value();
+        }
+        if (bytes) now.progress.bytes_total = total_bytes;
+        if (records) now.progress.records_total = total_records;
+        return now;
+    }
+
+    runtime::Runtime& runtime;
+    ReindexSettings settings;
+    ReindexParts parts;
+    std::vector<std::unique_ptr<Slice>> slices;
+    asio::experimental::concurrent_channel<void(error_code)> sink_lock;  // held while full
+    asio::experimental::concurrent_channel<void(error_code)> ended;
+    std::atomic<bool> stopping{false};   // read no more
+    std::atomic<bool> aborted{false};    // write no more
+    std::atomic<bool> cancelled{false};
+    Clock::time_point start;
+    mutable std::mutex mutex;  // guards what follows, and Slice::progress
+    ReindexStatus status;
+    std::vector<WorkPtr> idle;
+    std::vector<WorkPtr> in_flight;
+};
+
+Reindex::Reindex(runtime::Runtime& runtime, ReindexSettings settings, ReindexParts parts)
+    : impl_(std::make_shared<Impl>(runtime, std::move(settings), std::move(parts))) {}
+Reindex::~Reindex() = default;
+
+void Reindex::resume(const Checkpoint& checkpoint) {
+    Impl& impl = *impl_;
+    if (checkpoint.job != impl.settings.fingerprint) {
+        throw Error("the checkpoint is of another job (" + checkpoint.description +
+                    "), or its pipeline or options have changed since: start again without resuming");
+    }
+    if (checkpoint.slices.size() != impl.slices.size()) {
+        throw Error("the checkpoint has " + std::to_string(checkpoint.slices.size()) + " slices, this job " +
+                    std::to_string(impl.slices.size()));
+    }
+    for (std::size_t i = 0; i < impl.slices.size(); ++i) {
+        Slice& slice = *impl.slices[i];
+        slice.checkpoint = checkpoint.slices[i];
+        slice.checkpoint.finished = false;
+        slice.read = slice.checkpoint.acknowledged;
+        slice.replay_until = slice.checkpoint.started;
+        if (!slice.checkpoint.position.empty()) slice.source->seek(slice.checkpoint.position);
+        slice.progress = slice.source->progress();
+    }
+    if (!checkpoint.sink.empty()) impl.parts.sink->restore(checkpoint.sink);
+    if (impl.parts.dead_letter && !checkpoint.dead_letter.empty()) impl.parts.dead_letter->restore(checkpoint.dead_letter);
+    impl.status.totals = checkpoint.totals;
+    impl.status.resumed = true;
+}
+
+awaitable<ReindexStatus> Reindex::run() {
+    std::shared_ptr<Impl> impl = impl_;
+    ReindexStatus status = co_await impl->run();
+    status.progress = impl->snapshot().progress;
+    co_return status;
+}
+
+ReindexStatus Reindex::status() const { return impl_->snapshot(); }
+
+void Reindex::cancel() {
+    impl_->cancelled = true;
+    impl_->stopping = true;
+}
+
+void Reindex::cancel_now() {
+    impl_->cancelled = true;
+    impl_->stopping = true;
+    impl_->aborted = true;
+    std::lock_guard lock(impl_->mutex);
+    for (const WorkPtr& work : impl_->in_flight) {
+        // On the batch's own strand: a cancellation slot is not thread-safe.
+        asio::post(work->strand, [work] { work->cancel.emit(asio::cancellation_type::terminal); });
+    }
+}
+
+void Reindex::rethrottle(double requests_per_second) {
+    std::lock_guard lock(impl_->mutex);
+    impl_->status.requests_per_second = requests_per_second;
+}
+
+}  // namespace penstock::job
