@@ -1,0 +1,34 @@
+#include "processors/builtin.h"
+
+#include "processors/deployment_directory.h"
+
+namespace penstock::processors {
+
+void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments) {
+    if (!deployments) deployments = std::make_shared<DeploymentDirectory>(nullptr, std::set<std::string>());
+    catalog.add(append());
+    catalog.add(bytes());
+    catalog.add(chunk(deployments));
+    catalog.add(convert());
+    catalog.add(dot_expander());
+    catalog.add(drop());
+    catalog.add(fail());
+    catalog.add(foreach ());
+    catalog.add(gsub());
+    catalog.add(html_strip());
+    catalog.add(inference(deployments));
+    catalog.add(join());
+    catalog.add(json());
+    catalog.add(lowercase());
+    catalog.add(pipeline_call());
+    catalog.add(remove());
+    catalog.add(rename());
+    catalog.add(set());
+    catalog.add(sort());
+    catalog.add(split());
+    catalog.add(trim());
+    catalog.add(uppercase());
+    catalog.add(urldecode());
+}
+
+}  // namespace penstock::processors

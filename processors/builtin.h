@@ -1,0 +1,41 @@
+// The processors that come with Penstock.
+#pragma once
+
+#include <memory>
+
+#include "engine/pipeline/spec.h"
+
+namespace penstock::processors {
+
+class DeploymentDirectory;
+using DeploymentDirectoryPtr = std::shared_ptr<const DeploymentDirectory>;
+
+/// Adds all of them. Each is in a file of its name. Those that use models look their deployments up in `deployments`;
+/// without it none are declared.
+void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments = nullptr);
+
+pipeline::ProcessorSpec append();
+pipeline::ProcessorSpec bytes();
+pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr deployments);
+pipeline::ProcessorSpec convert();
+pipeline::ProcessorSpec dot_expander();
+pipeline::ProcessorSpec drop();
+pipeline::ProcessorSpec fail();
+pipeline::ProcessorSpec foreach ();
+pipeline::ProcessorSpec gsub();
+pipeline::ProcessorSpec html_strip();
+pipeline::ProcessorSpec inference(DeploymentDirectoryPtr deployments);
+pipeline::ProcessorSpec join();
+pipeline::ProcessorSpec json();
+pipeline::ProcessorSpec lowercase();
+pipeline::ProcessorSpec pipeline_call();  // pipeline.cpp; `pipeline` is a namespace
+pipeline::ProcessorSpec remove();
+pipeline::ProcessorSpec rename();
+pipeline::ProcessorSpec set();
+pipeline::ProcessorSpec sort();
+pipeline::ProcessorSpec split();
+pipeline::ProcessorSpec trim();
+pipeline::ProcessorSpec uppercase();
+pipeline::ProcessorSpec urldecode();
+
+}  // namespace penstock::processors
