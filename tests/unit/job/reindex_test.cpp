@@ -1,0 +1,324 @@
+#include "engine/job/reindex.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <future>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "processors/builtin.h"
+
+namespace penstock::job {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Numbered documents; the position is the number of the next one.
+class Numbers final : public io::Source {
+  public:
+    explicit Numbers(int count) : count_(count) {}
+
+    bool read(io::RecordBatch& out, std::size_t max_records, std::size_t) override {
+        out.clear();
+        out.origins = {"numbers"};
+        if (fail_at >= 0 && next_ >= fail_at) throw Error("the disk is gone");
+        for (std::size_t i = 0; i < max_records && next_ < count_; ++i, ++next_) {
+            io::Record record;
+            std::string text = next_ == bad ? "{broken" : "{\"_id\":\"" + std::to_string(next_) + "\",\"n\":" +
+                                                              std::to_string(next_) + "}";
+            record.begin = out.buffer.size();
+            record.size = text.size();
+            record.line = static_cast<std::uint64_t>(next_) + 1;
+            out.buffer += text;
+            out.records.push_back(record);
+        }
+        out.end_position = std::to_string(next_);
+        ++reads;
+        return !out.records.empty();
+    }
+    void seek(std::string_view position) override { next_ = std::stoi(std::string(position)); }
+    std::string position() const override { return std::to_string(next_); }
+    io::Progress progress() const override {
+        io::Progress progress;
+        progress.records_read = static_cast<std::uint64_t>(next_);
+        progress.records_total = static_cast<std::uint64_t>(count_);
+        return progress;
+    }
+
+    int bad = -1;
+    int fail_at = -1;
+    std::atomic<int> reads{0};
+
+  private:
+    int count_;
+    int next_ = 0;
+};
+
+/// What the sink holds, outliving it.
+struct Store {
+    std::mutex mutex;
+    std::map<std::string, int> writes;  // by id
+    std::vector<std::string> order;
+};
+
+class MemorySink final : public io::Sink {
+  public:
+    explicit MemorySink(Store& store) : store_(store) {}
+
+    void write(std::span<const io::WriteItem> items, std::vector<io::ItemResult>& results) override {
+        results.clear();
+        if (delay > 0ms) std::this_thread::sleep_for(delay);
+        std::lock_guard lock(store_.mutex);
+        for (const io::WriteItem& item : items) {
+            std::string id(item.id);
+            io::ItemResult& result = results.emplace_back();
+            result.id = id;
+            if (id == refuse) {
+                result.status = 400;
+                result.error_reason = "wrong dimensions";
+            } else if (item.op == io::WriteOp::create && store_.writes.contains(id)) {
+                result.status = 409;
+                result.error_reason = "version conflict, document already exists";
+            } else {
+                bool there = store_.writes[id]++ > 0;
+                result.status = there ? 200 : 201;
+                result.result = there ? "updated" : "created";
+                store_.order.push_back(id);
+            }
+            if (id == explode) throw Error("no space left on device");
+        }
+    }
+    void flush() override {}
+    std::string checkpoint() override { return "sink"; }
+    void restore(std::string_view) override {}
+
+    std::string refuse;
+    std::string explode;
+    std::chrono::milliseconds delay{0};
+
+  private:
+    Store& store_;
+};
+
+class ReindexTest : public testing::Test {
+  protected:
+    ReindexTest() {
+        processors::add_builtin(catalog_);
+        settings_.size = 10;
+        checkpoint_ = std::filesystem::path(testing::TempDir()) /
+                      (std::string("reindex_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".json");
+        CheckpointFile(checkpoint_).remove();
+    }
+    ~ReindexTest() override { CheckpointFile(checkpoint_).remove(); }
+
+    ReindexParts parts(int documents, const std::string& pipeline = "", std::size_t slices = 1) {
+        ReindexParts made;
+        if (!pipeline.empty()) {
+            pipeline::Diagnostics diagnostics;
+            auto definition = pipeline::parse_definition(pipeline, "p.yml", "p", diagnostics);
+            std::vector<pipeline::PipelineDefinition> definitions;
+            definitions.push_back(std::move(*definition));
+            made.pipelines = pipeline::PipelineSet::compile(std::move(definitions), catalog_);
+            made.pipeline = made.pipelines->find("p");
+        }
+        for (std::size_t i = 0; i < slices; ++i) {
+            auto source = std::make_unique<Numbers>(documents);
+            source_ = source.get();
+            made.sources.push_back(std::move(source));
+        }
+        auto sink = std::make_unique<MemorySink>(store_);
+        sink_ = sink.get();
+        made.sink = std::move(sink);
+        made.on_failed = [this](const io::DeadDocument& dead) { failed_.push_back(std::string(dead.message)); };
+        made.checkpoint.emplace(checkpoint_);
+        return made;
+    }
+
+    ReindexStatus run(Reindex& reindex) {
+        auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
+        if (done.wait_for(60s) != std::future_status::ready) {
+            ADD_FAILURE() << "the job does not end";
+            std::abort();
+        }
+        return done.get();
+    }
+    ReindexStatus run(ReindexParts parts) {
+        Reindex reindex(runtime_, settings_, std::move(parts));
+        return run(reindex);
+    }
+
+    pipeline::Catalog catalog_;
+    runtime::Runtime runtime_{{2, 2}};
+    ReindexSettings settings_;
+    std::filesystem::path checkpoint_;
+    Store store_;
+    Numbers* source_ = nullptr;
+    MemorySink* sink_ = nullptr;
+    std::vector<std::string> failed_;
+};
+
+TEST_F(ReindexTest, WritesEverythingOnceInOrder) {
+    ReindexStatus status = run(parts(1005, "processors: [{set: {field: x, value: 1}}]"));
+    EXPECT_EQ(status.state, ReindexState::finished);
+    EXPECT_EQ(status.totals.created, 1005u);
+    EXPECT_EQ(status.totals.batches, 101u);
+    ASSERT_EQ(store_.order.size(), 1005u);
+    for (int i = 0; i < 1005; ++i) ASSERT_EQ(store_.order[static_cast<std::size_t>(i)], std::to_string(i));
+    auto checkpoint = CheckpointFile(checkpoint_).load();
+    ASSERT_TRUE(checkpoint.has_value());
+    EXPECT_TRUE(checkpoint->finished);
+    EXPECT_EQ(checkpoint->slices[0].position, "1005");
+}
+
+TEST_F(ReindexTest, CountsDroppedFailedAndBadDocuments) {
+    ReindexParts made = parts(30, R"(
+processors:
+  - drop: {tag: never, ignore_failure: false}
+)");
+    source_->bad = 7;
+    ReindexStatus status = run(std::move(made));
+    EXPECT_EQ(status.totals.dropped, 29u);
+    EXPECT_EQ(status.totals.failed, 1u);
+    ASSERT_EQ(failed_.size(), 1u);
+    EXPECT_NE(failed_[0].find("column"), std::string::npos);
+
+    failed_.clear();
+    made = parts(5, "processors: [{fail: {message: 'no {{n}}'}}]");
+    status = run(std::move(made));
+    EXPECT_EQ(status.totals.failed, 5u);
+    EXPECT_EQ(failed_, (std::vector<std::string>{"no 0", "no 1", "no 2", "no 3", "no 4"}));
+}
+
+TEST_F(ReindexTest, PutsWhatTheSinkRefusesIntoTheDeadLetter) {
+    ReindexParts made = parts(20);
+    sink_->refuse = "13";
+    ReindexStatus status = run(std::move(made));
+    EXPECT_EQ(status.state, ReindexState::finished);
+    EXPECT_EQ(status.totals.created, 19u);
+    EXPECT_EQ(failed_, std::vector<std::string>{"wrong dimensions"});
+}
+
+TEST_F(ReindexTest, AFailedDocumentEndsTheJobWhenNobodyTakesIt) {
+    ReindexParts made = parts(200, "processors: [{fail: {message: no}}]");
+    made.on_failed = nullptr;
+    ReindexStatus status = run(std::move(made));
+    EXPECT_EQ(status.state, ReindexState::failed);
+    EXPECT_EQ(status.error, "document at numbers:1 failed: no");
+}
+
+TEST_F(ReindexTest, StopsReadingWhenTheSinkIsSlow) {
+    settings_.batches_in_flight = 2;
+    ReindexParts made = parts(10000);
+    sink_->delay = 20ms;
+    Numbers* source = source_;
+    Reindex reindex(runtime_, settings_, std::move(made));
+    auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
+    std::this_thread::sleep_for(300ms);
+    // Two in the queue, one being written, one being sent, one being read.
+    EXPECT_LE(static_cast<std::uint64_t>(source->reads), reindex.status().totals.batches + 6);
+    reindex.cancel();
+    ReindexStatus status = done.get();
+    EXPECT_EQ(status.state, ReindexState::cancelled);
+    EXPECT_LT(status.totals.read, 10000u);
+    EXPECT_EQ(status.totals.read, store_.order.size()) << "what was in flight is finished";
+}
+
+TEST_F(ReindexTest, ResumesWhereACancelStopped) {
+    ReindexParts made = parts(3000);
+    sink_->delay = 1ms;
+    Reindex first(runtime_, settings_, std::move(made));
+    auto done = boost::asio::co_spawn(runtime_.cpu(), first.run(), boost::asio::use_future);
+    std::this_thread::sleep_for(50ms);
+    first.cancel_now();
+    EXPECT_EQ(done.get().state, ReindexState::cancelled);
+
+    auto checkpoint = CheckpointFile(checkpoint_).load();
+    ASSERT_TRUE(checkpoint.has_value());
+    EXPECT_FALSE(checkpoint->finished);
+    Reindex second(runtime_, settings_, parts(3000));
+    second.resume(*checkpoint);
+    ReindexStatus status = run(second);
+    EXPECT_EQ(status.state, ReindexState::finished);
+    EXPECT_EQ(status.totals.read, 3000u);
+    EXPECT_EQ(store_.writes.size(), 3000u);
+}
+
+TEST_F(ReindexTest, CreateAfterACrashCountsItsOwnDocumentsAsThere) {
+    settings_.batch.op = io::WriteOp::create;
+    Store before;
+    for (int i = 0; i < 15; ++i) store_.writes[std::to_string(i)] = 1;  // written, of which 10 were acknowledged
+    Checkpoint checkpoint;
+    checkpoint.slices = {{"10", 10, 20, false}};
+    Reindex reindex(runtime_, settings_, parts(40));
+    reindex.resume(checkpoint);
+    ReindexStatus status = run(reindex);
+    EXPECT_EQ(status.state, ReindexState::finished) << status.error;
+    EXPECT_EQ(status.totals.noops, 5u);
+    EXPECT_EQ(status.totals.created, 25u);
+    EXPECT_EQ(status.totals.version_conflicts, 0u);
+}
+
+TEST_F(ReindexTest, ConflictsAbortOrProceed) {
+    settings_.batch.op = io::WriteOp::create;
+    store_.writes["25"] = 1;
+    ReindexStatus status = run(parts(100));
+    EXPECT_EQ(status.state, ReindexState::failed);
+    EXPECT_NE(status.error.find("conflicts=proceed"), std::string::npos);
+    store_.writes.clear();
+    store_.writes["25"] = 1;
+    settings_.conflicts = Conflicts::proceed;
+    status = run(parts(100));
+    EXPECT_EQ(status.state, ReindexState::finished);
+    EXPECT_EQ(status.totals.version_conflicts, 1u);
+    EXPECT_EQ(status.totals.created, 99u);
+}
+
+TEST_F(ReindexTest, SourceAndSinkFaultsEndTheJobWithTheirReason) {
+    ReindexParts made = parts(100);
+    source_->fail_at = 50;
+    ReindexStatus status = run(std::move(made));
+    EXPECT_EQ(status.state, ReindexState::failed);
+    EXPECT_EQ(status.error, "the disk is gone");
+    EXPECT_EQ(status.totals.read, store_.order.size());
+
+    made = parts(1000);
+    sink_->explode = "55";
+    status = run(std::move(made));
+    EXPECT_EQ(status.state, ReindexState::failed);
+    EXPECT_EQ(status.error, "no space left on device");
+}
+
+TEST_F(ReindexTest, DividesMaxDocsOverSlices) {
+    settings_.max_docs = 25;
+    ReindexStatus status = run(parts(100, "", 3));
+    EXPECT_EQ(status.totals.read, 25u);
+}
+
+TEST_F(ReindexTest, ThrottlesAndRethrottles) {
+    settings_.requests_per_second = 100;
+    Reindex reindex(runtime_, settings_, parts(100000));
+    auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
+    std::this_thread::sleep_for(500ms);
+    EXPECT_LE(reindex.status().totals.read, 100u);
+    reindex.rethrottle(-1);
+    ASSERT_EQ(done.wait_for(60s), std::future_status::ready);
+    ReindexStatus status = done.get();
+    EXPECT_EQ(status.totals.read, 100000u);
+    EXPECT_GT(status.throttled, 100ms);
+}
+
+TEST_F(ReindexTest, RefusesTheCheckpointOfAnotherJob) {
+    settings_.fingerprint = "mine";
+    Reindex reindex(runtime_, settings_, parts(1));
+    Checkpoint checkpoint;
+    checkpoint.job = "other";
+    checkpoint.slices.resize(1);
+    EXPECT_THROW(reindex.resume(checkpoint), Error);
+}
+
+}  // namespace
+}  // namespace penstock::job

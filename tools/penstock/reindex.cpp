@@ -1,0 +1,354 @@
+// penstock reindex: a corpus from a source, through a pipeline, to a destination; resumable.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "engine/document/json.h"
+#include "engine/job/reindex.h"
+#include "tools/penstock/command.h"
+#include "tools/penstock/deployment_stats.h"
+#include "tools/penstock/interrupt.h"
+#include "tools/penstock/progress.h"
+
+namespace penstock::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct ReindexOptions {
+    std::string source;
+    std::string dest;
+    std::string pipeline;
+    std::string format;
+    std::string id_field;
+    std::string op_type = "index";
+    std::string version_type = "internal";
+    std::string conflicts = "abort";
+    std::string slices = "1";
+    std::string dead_letter;
+    std::string checkpoint;
+    std::uint64_t size = 1000;
+    std::optional<std::uint64_t> max_docs;
+    double requests_per_second = -1;
+    bool resume = false;
+    bool overwrite = false;
+    bool quiet = false;
+};
+
+std::string hash(const std::string& text) {
+    char out[20];
+    std::snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+    return out;
+}
+
+/// One job at a time may use a checkpoint. The lock goes with the process, however it ends.
+class JobLock {
+  public:
+    explicit JobLock(const fs::path& checkpoint) {
+        fs::path file = checkpoint;
+        file += ".lock";
+        file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (file_ < 0) throw Error("cannot write " + file.string() + ": " + std::strerror(errno));
+        if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+            ::close(file_);
+            throw Error("the same reindex is running already (it holds " + file.string() + ")");
+        }
+    }
+    ~JobLock() { ::close(file_); }
+    JobLock(const JobLock&) = delete;
+    JobLock& operator=(const JobLock&) = delete;
+
+  private:
+    int file_;
+};
+
+class ReindexCommand {
+  public:
+    ReindexCommand(const CommonOptions& common, const ReindexOptions& options)
+        : common_(common), options_(options), workspace_(common) {}
+
+    int run() {
+        if (options_.source == options_.dest) throw Error("source and destination are the same: " + options_.source);
+        if (!options_.pipeline.empty() && options_.pipeline != "_none") {
+            loaded_ = workspace_.load_pipeline(options_.pipeline);
+        }
+        identify();
+        fs::create_directories(checkpoint_path_.parent_path());
+        JobLock lock(checkpoint_path_);
+        job::CheckpointFile file(checkpoint_path_);
+        std::optional<job::Checkpoint> checkpoint = options_.resume ? file.load() : std::nullopt;
+        if (!options_.resume) note_unfinished(file);
+        workspace_.start_used_deployments();
+        job::Reindex reindex(workspace_.runtime(), settings(), parts(file));
+        if (checkpoint) {
+            reindex.resume(*checkpoint);
+            if (!options_.quiet && !common_.json) {
+                std::fprintf(stderr, "resuming after %s documents\n", group_digits(checkpoint->totals.read).c_str());
+            }
+        }
+        return conclude(follow(reindex));
+    }
+
+  private:
+    /// Which job this is: what decides where documents come from, what becomes of them and where they go.
+    void identify() {
+        fingerprint_ = options_.source + '\n' + options_.dest + '\n' + loaded_.fingerprint + '\n' + options_.format +
+                       '\n' + options_.id_field + '\n' + options_.op_type + '\n' + options_.version_type + '\n' +
+                       options_.slices;
+        std::string name = hash(options_.source + '\n' + options_.dest + '\n' + options_.pipeline);
+        fs::path data = workspace_.configuration().data_directory;
+        checkpoint_path_ = options_.checkpoint.empty() ? data / "tasks" / ("reindex-" + name + ".json")
+                                                       : fs::path(options_.checkpoint);
+        dead_letter_path_ = options_.dead_letter.empty()
+                                ? data / "dead_letter" / ("reindex-" + name + ".dead-letter.ndjson")
+                                : fs::path(options_.dead_letter);
+    }
+
+    void note_unfinished(const job::CheckpointFile& file) {
+        std::optional<job::Checkpoint> before;
+        try {
+            before = file.load();
+        } catch (const Error&) {
+            // Not readable: it is about to be replaced anyway.
+        }
+        if (before && !before->finished && !options_.quiet) {
+            std::fprintf(stderr, "starting from the beginning; an earlier run stopped after %s documents, "
+                         "which --resume would continue\n", group_digits(before->totals.read).c_str());
+        }
+        file.remove();
+        std::error_code ignored;
+        fs::remove(dead_letter_path_, ignored);
+    }
+
+    job::ReindexSettings settings() const {
+        job::ReindexSettings settings;
+        settings.batch.index = options_.dest.starts_with("index:") ? options_.dest.substr(6) : "";
+        settings.batch.id_field = options_.id_field;
+        settings.batch.op = options_.op_type == "create" ? io::WriteOp::create : io::WriteOp::index;
+        settings.batch.version_type = options_.version_type == "external"       ? io::VersionType::external
+                                      : options_.version_type == "external_gte" ? io::VersionType::external_gte
+                                                                                : io::VersionType::internal;
+        settings.size = options_.size;
+        // A pipeline that waits for a model gets smaller batches: more of them overlap, and less is done again after
+        // a crash.
+        settings.batch_bytes = loaded_.pipeline && loaded_.pipeline->waits ? 256 * 1024 : 1024 * 1024;
+        settings.max_docs = options_.max_docs;
+        settings.conflicts = options_.conflicts == "proceed" ? job::Conflicts::proceed : job::Conflicts::abort;
+        settings.requests_per_second = options_.requests_per_second;
+        settings.fingerprint = hash(fingerprint_);
+        settings.description = "reindex from [" + options_.source + "] to [" + options_.dest + "]";
+        return settings;
+    }
+
+    job::ReindexParts parts(const job::CheckpointFile& file) {
+        io::SourceOptions source;
+        source.location = options_.source;
+        if (!options_.format.empty()) source.format = io::format_from_name(options_.format);
+        bool uses_index = options_.source.starts_with("index:") || options_.dest.starts_with("index:");
+        if (uses_index) source.store = workspace_.indices();
+        job::ReindexParts parts;
+        parts.pipelines = loaded_.set;
+        parts.pipeline = loaded_.pipeline;
+        std::size_t slices = slice_count();
+        if (slices == 1) {
+            parts.sources.push_back(io::open_source(source));
+        } else {
+            parts.sources = io::open_slices(source, slices);
+        }
+        io::SinkOptions sink;
+        sink.location = options_.dest;
+        sink.overwrite = options_.overwrite;
+        if (uses_index) sink.store = workspace_.indices();
+        parts.sink = io::open_sink(sink);
+        fs::create_directories(dead_letter_path_.has_parent_path() ? dead_letter_path_.parent_path() : ".");
+        parts.dead_letter = std::make_unique<io::DeadLetter>(dead_letter_path_.string());
+        if (options_.source != "-") parts.checkpoint = file;
+        return parts;
+    }
+
+    std::size_t slice_count() {
+        if (options_.slices == "auto") return options_.source == "-" ? 1 : static_cast<std::size_t>(workspace_.runtime().cpu_threads());
+        return std::stoul(options_.slices);
+    }
+
+    job::ReindexStatus follow(job::Reindex& reindex) {
+        Interrupt interrupt(workspace_.runtime(), [&](int count) {
+            if (count == 1) {
+                std::fprintf(stderr, "\nfinishing what is in flight; Ctrl-C again stops now\n");
+                reindex.cancel();
+            } else {
+                reindex.cancel_now();
+            }
+        });
+        DeploymentStatsFile stats(workspace_);
+        ProgressLine progress(options_.quiet || common_.json);
+        auto done = boost::asio::co_spawn(workspace_.runtime().cpu(), reindex.run(), boost::asio::use_future);
+        while (done.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
+            progress.update(reindex.status());
+            stats.update();
+        }
+        job::ReindexStatus status = done.get();
+        progress.finish(status);
+        stats.write();
+        return status;
+    }
+
+    int conclude(const job::ReindexStatus& status) {
+        if (common_.json) {
+            print_json(status);
+        } else if (!options_.quiet) {
+            print_summary(status);
+        }
+        if (status.state == job::ReindexState::failed) {
+            std::fprintf(stderr, "penstock: %s\n", status.error.c_str());
+            if (options_.source != "-") std::fprintf(stderr, "the same command with --resume goes on from there\n");
+            return exit_error;
+        }
+        if (status.state == job::ReindexState::cancelled) {
+            if (options_.source != "-") std::fprintf(stderr, "stopped; the same command with --resume goes on from there\n");
+            return exit_interrupted;
+        }
+        return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed : exit_ok;
+    }
+
+    void print_summary(const job::ReindexStatus& status) const {
+        const job::Totals& totals = status.totals;
+        std::string line = group_digits(totals.created) + " created, " + group_digits(totals.updated) + " updated";
+        auto add = [&](std::uint64_t count, const char* what) {
+            if (count > 0) line += ", " + group_digits(count) + " " + what;
+        };
+        add(totals.noops, "there already");
+        add(totals.dropped, "dropped");
+        add(totals.version_conflicts, "in conflict");
+        add(totals.failed, "failed");
+        std::fprintf(stderr, "%s\n", line.c_str());
+        for (const std::string& failure : status.failures) std::fprintf(stderr, "  %s\n", failure.c_str());
+        if (totals.failed > 0) {
+            if (totals.failed > status.failures.size()) std::fprintf(stderr, "  ...\n");
+            std::fprintf(stderr, "failed documents, with reasons: %s\n", dead_letter_path_.string().c_str());
+        }
+        if (totals.source_incomplete) std::fprintf(stderr, "a part of the source could not be read\n");
+    }
+
+    /// Elasticsearch's reindex response, and after it what it does not have.
+    void print_json(const job::ReindexStatus& status) const {
+        const job::Totals& totals = status.totals;
+        std::string out = "{";
+        auto number = [&](const char* name, std::uint64_t value) {
+            out += (out.size() > 1 ? ",\"" : "\"") + std::string(name) + "\":" + std::to_string(value);
+        };
+        auto milliseconds = [](std::chrono::nanoseconds time) {
+            return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+        };
+        number("took", milliseconds(status.took));
+        out += ",\"timed_out\":false";
+        number("total", totals.read);
+        number("updated", totals.updated);
+        number("created", totals.created);
+        number("deleted", totals.deleted);
+        number("batches", totals.batches);
+        number("version_conflicts", totals.version_conflicts);
+        number("noops", totals.noops);
+        out += ",\"retries\":{\"bulk\":0,\"search\":0}";
+        number("throttled_millis", milliseconds(status.throttled));
+        out += ",\"requests_per_second\":";
+        document::append_double(status.requests_per_second, out);
+        number("throttled_until_millis", 0);
+        out += ",\"failures\":[";
+        for (std::size_t i = 0; i < status.failures.size(); ++i) {
+            if (i > 0) out += ',';
+            document::write_json_string(status.failures[i], out);
+        }
+        out += ']';
+        number("dropped", totals.dropped);
+        number("dead_letter_count", totals.failed);
+        out += ",\"dead_letter\":";
+        document::write_json_string(totals.failed > 0 ? dead_letter_path_.string() : "", out);
+        out += std::string(",\"canceled\":") +
+               (status.state == job::ReindexState::cancelled ? "\"by user request\"" : "null") +
+               ",\"source_incomplete\":" + (totals.source_incomplete ? "true" : "false") + ",\"resumed\":" +
+               (status.resumed ? "true" : "false") + "}\n";
+        std::fwrite(out.data(), 1, out.size(), stdout);
+    }
+
+    const CommonOptions& common_;
+    const ReindexOptions& options_;
+    Workspace workspace_;
+    LoadedPipeline loaded_;
+    std::string fingerprint_;
+    fs::path checkpoint_path_;
+    fs::path dead_letter_path_;
+};
+
+}  // namespace
+
+void add_reindex(CommandLine& line) {
+    auto options = std::make_shared<ReindexOptions>();
+    CLI::App* command = line.add(
+        line.app, "reindex", "Run a corpus through a pipeline into an index or a file; resumable",
+        "  penstock reindex --source speeches.ndjson --dest index:speeches --pipeline embed\n"
+        "  penstock reindex --source 'logs/*.ndjson.gz' --dest index:logs --pipeline logs --slices auto --resume\n"
+        "  penstock reindex --source index:old --dest index:new --pipeline fix --requests-per-second 500\n"
+        "  penstock reindex --source failed.dead-letter.ndjson --dest index:logs --pipeline logs");
+    command->add_option("--source", options->source,
+                        "File, directory or glob (NDJSON, JSON, CSV, TSV; gzip, zstd), - for standard input, or index:NAME")
+        ->required();
+    command->add_option("--dest", options->dest, "index:NAME, an NDJSON file, or - for standard output")->required();
+    command->add_option("--pipeline", options->pipeline,
+                        "A definition file, or an id in the pipeline directories; _none for none")
+        ->type_name("PIPELINE");
+    command->add_option("--id-field", options->id_field,
+                        "Field that gives _id; else the document's _id, else one made from its place in the source")
+        ->type_name("FIELD");
+    command->add_option("--format", options->format, "Format of the source, else by its extension")
+        ->check(CLI::IsMember({"ndjson", "jsonl", "json", "csv", "tsv", "dead_letter"}));
+    command->add_option("--op-type,--op_type", options->op_type, "create: only documents that are not there")
+        ->check(CLI::IsMember({"index", "create"}))
+        ->capture_default_str();
+    command->add_option("--version-type,--version_type", options->version_type, "Versioning of the destination")
+        ->check(CLI::IsMember({"internal", "external", "external_gte"}))
+        ->capture_default_str();
+    command->add_option("--conflicts", options->conflicts, "On a version conflict: abort, or count it and proceed")
+        ->check(CLI::IsMember({"abort", "proceed"}))
+        ->capture_default_str();
+    command->add_option("--size", options->size, "Documents in a batch, at most")
+        ->check(CLI::Range(1, 100'000))
+        ->capture_default_str();
+    command->add_option("--max-docs,--max_docs", options->max_docs, "Stop after so many documents of the source");
+    command->add_option("--slices", options->slices, "Divide the source into so many parts that are read at once, or auto")
+        ->check([](const std::string& text) -> std::string {
+            if (text == "auto") return "";
+            bool number = !text.empty() && text.size() <= 4 && text.find_first_not_of("0123456789") == std::string::npos;
+            return number && std::stoul(text) >= 1 && std::stoul(text) <= 1024 ? "" : "must be auto or 1 to 1024";
+        })
+        ->capture_default_str();
+    command->add_option("--requests-per-second,--requests_per_second", options->requests_per_second,
+                        "Documents a second over all slices; -1 for no limit")
+        ->check([](const std::string& text) -> std::string {
+            char* end = nullptr;
+            double value = std::strtod(text.c_str(), &end);
+            return *end == 0 && (value == -1 || value > 0) ? "" : "must be positive, or -1 for no limit";
+        })
+        ->capture_default_str();
+    command->add_flag("--resume", options->resume, "Go on where the same command was stopped or killed");
+    command->add_flag("--overwrite", options->overwrite, "Replace a destination file that has content");
+    command->add_option("--dead-letter", options->dead_letter,
+                        "File for failed documents; else one in the data directory")
+        ->type_name("FILE");
+    command->add_option("--checkpoint", options->checkpoint, "File that remembers how far the job is; else one in the data directory")
+        ->type_name("FILE");
+    command->add_flag("--quiet", options->quiet, "No progress, no summary");
+    command->callback([&line, options] {
+        line.action = [&line, options] { return ReindexCommand(line.common, *options).run(); };
+    });
+}
+
+}  // namespace penstock::tools
