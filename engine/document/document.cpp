@@ -105,6 +105,23 @@ Found find_flexible(const FieldPath& path, std::size_t from, const Value& parent
     return find_flexible(path, from + 1, *value);
 }
 
+/// Whether `container` (an Array or Object) is `value` or somewhere below it.
+bool holds(Value value, const void* container) {
+    std::vector<Value> pending{value};
+    while (!pending.empty()) {
+        Value next = pending.back();
+        pending.pop_back();
+        if (next.is_array()) {
+            if (&next.as_array() == container) return true;
+            for (const Value& item : next.as_array()) pending.push_back(item);
+        } else if (next.is_object()) {
+            if (&next.as_object() == container) return true;
+            for (const Member& member : next.as_object()) pending.push_back(member.value);
+        }
+    }
+    return false;
+}
+
 /// What a metadata field may hold; Elasticsearch checks the same when a processor or script assigns one.
 bool fits(Meta meta, Value value) {
     switch (meta) {
@@ -335,11 +352,33 @@ Outcome Document::remove(const FieldPath& path) {
     return unremovable(path, leaf, parent);
 }
 
+/// Whether the path goes through `value`. Only in foreach can it do so from another root: `_ingest._value` is an element
+/// of a list of the source, and a value moved below itself would be a circle.
+bool Document::leads_into(const FieldPath& path, Value value) const {
+    if (!value.is_array() && !value.is_object()) return false;
+    const Value* at = &root(path);
+    for (std::size_t i = 0; at != nullptr; ++i) {
+        const void* container = at->is_array()    ? static_cast<const void*>(&at->as_array())
+                                : at->is_object() ? static_cast<const void*>(&at->as_object())
+                                                  : nullptr;
+        if (container == nullptr) return false;
+        // The roots themselves are never moved.
+        if (i > 0 && holds(value, container)) return true;
+        if (i == path.size()) return false;
+        at = child(*at, key_at(path, i), path.segment(i).index);
+    }
+    return false;
+}
+
 Outcome Document::move(const FieldPath& from, const FieldPath& to, bool override_target) {
     const Value* there = find(from);
     if (there == nullptr) return failure("field " + bracket(from.text()) + " doesn't exist");
     if (!override_target && has(to)) return failure("field " + bracket(to.text()) + " already exists");
     Value value = *there;
+    if (from.root() != to.root() && leads_into(to, value)) {
+        return failure("field " + bracket(from.text()) + " cannot be moved into itself: " + bracket(to.text()) +
+                       " is a part of it");
+    }
     std::size_t before = mark();
     Outcome outcome = remove(from);
     if (outcome.is_ok()) outcome = set(to, value);

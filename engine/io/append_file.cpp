@@ -88,16 +88,26 @@ void AppendFile::drain() {
 }
 
 void AppendFile::flush() {
+    if (fd_ >= 0) drain();
+}
+
+void AppendFile::sync() {
+    flush();
     if (fd_ < 0) return;
-    drain();
     // Pipes and terminals answer EINVAL or EROFS: there is nothing to sync.
     if (path_ != "-" && ::fdatasync(fd_) != 0 && errno != EINVAL && errno != EROFS)
         fail("cannot write to");
 }
 
 std::string AppendFile::checkpoint() {
-    open();
-    flush();
+    if (fd_ < 0 && existing_ == Existing::append) {
+        // Nothing has been appended yet, and perhaps nothing will be: no file is made for that.
+        struct stat info {};
+        length_ = ::stat(path_.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+    } else {
+        open();
+        flush();
+    }
     std::string json = "{";
     append_member(json, "kind", path_ == "-" ? "stream" : "file");
     append_member(json, "length", static_cast<std::int64_t>(length_));
@@ -118,6 +128,8 @@ void AppendFile::restore(std::string_view checkpoint) {
     std::uint64_t length = 0;
     std::from_chars(digits.data(), digits.data() + digits.size(), length);
     resumed_ = true;
+    struct stat info {};
+    if (length == 0 && existing_ == Existing::append && ::stat(path_.c_str(), &info) != 0) return;
     open();
     if (length_ < length) {
         throw Error("cannot resume: " + path_ +

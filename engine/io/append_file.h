@@ -21,8 +21,10 @@ class AppendFile {
     AppendFile& operator=(const AppendFile&) = delete;
 
     void append(std::string_view bytes);
-    /// Hands everything to the system and, for files, to the disk.
+    /// Hands everything to the system, where it survives the death of this process.
     void flush();
+    /// And, for files, to the disk: once at the end, because it takes the time of the disk.
+    void sync();
     /// JSON text with the length after a flush.
     std::string checkpoint();
     void restore(std::string_view checkpoint);

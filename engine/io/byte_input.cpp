@@ -1,6 +1,8 @@
 #include "engine/io/byte_input.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -31,7 +33,7 @@ std::string shown(const std::string& path) {
 /// The bytes as they lie in the file, with a small look-ahead for recognising the compression.
 class RawFile {
   public:
-    explicit RawFile(std::string path) : path_(std::move(path)) {
+    RawFile(std::string path, const Wakeup* wakeup) : path_(std::move(path)), wakeup_(wakeup) {
         fd_ = path_ == "-" ? ::dup(STDIN_FILENO) : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd_ < 0) fail_errno("cannot open", path_);
         struct stat info {};
@@ -86,6 +88,7 @@ class RawFile {
   private:
     std::size_t read_fd(char* out, std::size_t size) {
         for (;;) {
+            if (!wait()) return 0;
             const ssize_t got = ::read(fd_, out, size);
             if (got >= 0) return static_cast<std::size_t>(got);
             if (errno != EINTR) {
@@ -96,7 +99,18 @@ class RawFile {
         }
     }
 
+    /// Until a pipe has something to say or is closed; false when woken before.
+    bool wait() const {
+        if (seekable_ || wakeup_ == nullptr) return true;
+        ::pollfd waits[] = {{fd_, POLLIN, 0}, {wakeup_->fd(), POLLIN, 0}};
+        while (::poll(waits, 2, -1) < 0) {
+            if (errno != EINTR) return true;  // reading will say why
+        }
+        return waits[1].revents == 0;
+    }
+
     std::string path_;
+    const Wakeup* wakeup_;
     int fd_ = -1;
     bool seekable_ = false;
     std::uint64_t offset_ = 0;
@@ -296,9 +310,20 @@ Compression recognise(RawFile& file) {
 
 }  // namespace
 
+Wakeup::Wakeup() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (fd_ < 0) throw Error(std::string("cannot make an event: ") + std::strerror(errno));
+}
+Wakeup::~Wakeup() {
+    ::close(fd_);
+}
+void Wakeup::wake() {
+    ::eventfd_write(fd_, 1);
+}
+
 std::unique_ptr<ByteInput> open_input(const std::string& path,
-                                      std::optional<Compression> compression) {
-    auto file = std::make_unique<RawFile>(path);
+                                      std::optional<Compression> compression,
+                                      const Wakeup* wakeup) {
+    auto file = std::make_unique<RawFile>(path, wakeup);
     switch (compression ? *compression : recognise(*file)) {
         case Compression::gzip:
             return std::make_unique<GzipInput>(std::move(file));

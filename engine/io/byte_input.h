@@ -34,10 +34,27 @@ class ByteInput {
     virtual std::uint64_t raw_bytes() const = 0;
 };
 
+/// Ends the waiting for a pipe, from any thread, for good.
+class Wakeup {
+  public:
+    Wakeup();
+    ~Wakeup();
+    Wakeup(const Wakeup&) = delete;
+    Wakeup& operator=(const Wakeup&) = delete;
+
+    void wake();
+    int fd() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
 /// Opens `path` ("-" is standard input). Without `compression` it is told from the first bytes
 /// (gzip and zstd begin with numbers that no text begins with) and from the extensions .gz and
-/// .zst. Throws penstock::Error.
+/// .zst. With `wakeup`, which must outlive the input, a pipe ends when that is woken. Throws
+/// penstock::Error.
 std::unique_ptr<ByteInput> open_input(const std::string& path,
-                                      std::optional<Compression> compression = std::nullopt);
+                                      std::optional<Compression> compression = std::nullopt,
+                                      const Wakeup* wakeup = nullptr);
 
 }  // namespace penstock::io

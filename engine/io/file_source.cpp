@@ -70,14 +70,19 @@ std::string text(const FlatObject& object, std::string_view name) {
 class FileSource final : public Source {
   public:
     FileSource(std::vector<FilePart> parts, const SourceOptions& options, std::string plan)
-        : parts_(std::move(parts)), options_(options), plan_(std::move(plan)) {}
+        : parts_(std::move(parts)), options_(options), plan_(std::move(plan)) {
+        for (const FilePart& part : parts_) {
+            if (part.file.pipe && !wakeup_) wakeup_ = std::make_unique<Wakeup>();
+        }
+    }
 
     bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
         out.clear();
         out.begin_position = position();
         max_records = std::max<std::size_t>(max_records, 1);
         max_bytes = std::max<std::size_t>(max_bytes, 1);
-        while (out.records.size() < max_records && out.buffer.size() < max_bytes &&
+        at_end_ = false;
+        while (out.records.size() < max_records && out.buffer.size() < max_bytes && !at_end_ &&
                current_ < parts_.size()) {
             if (!reader_) {
                 open_file(out);
@@ -145,6 +150,10 @@ class FileSource final : public Source {
         return progress;
     }
 
+    void interrupt() override {
+        if (wakeup_) wakeup_->wake();
+    }
+
   private:
     const FilePart& part() const { return parts_[current_]; }
 
@@ -177,7 +186,7 @@ class FileSource final : public Source {
     /// Opens the reader behind what comes before the first record; throws penstock::Error.
     void open_reader() {
         const InputFile& file = part().file;
-        input_ = open_input(file.path, options_.compression);
+        input_ = open_input(file.path, options_.compression, wakeup_.get());
         switch (file.format) {
             case Format::ndjson:
             case Format::dead_letter:
@@ -212,10 +221,7 @@ class FileSource final : public Source {
         Record record;
         const std::size_t size = out.buffer.size();
         if (!reader_->next(out.buffer, record)) {
-            if (!reader_->fault().empty()) add_fault(out, reader_->fault());
-            if (!reader_->own_fault().empty())
-                add_fault(out, part().file.path + ": " + reader_->own_fault());
-            next_file();
+            end_file(out);
         } else if (record.offset >= part().end) {
             out.buffer.resize(size);
             next_file();
@@ -225,6 +231,19 @@ class FileSource final : public Source {
                 unwrap_dead_letter(out.buffer, record);
             }
             out.records.push_back(std::move(record));
+        }
+    }
+
+    void end_file(RecordBatch& out) {
+        const bool whole = reader_->fault().empty() && reader_->own_fault().empty();
+        if (!reader_->fault().empty()) add_fault(out, reader_->fault());
+        if (!reader_->own_fault().empty())
+            add_fault(out, part().file.path + ": " + reader_->own_fault());
+        // The last file stays where it is: what is appended to it later is read from there.
+        if (whole && current_ + 1 == parts_.size()) {
+            at_end_ = true;
+        } else {
+            next_file();
         }
     }
 
@@ -289,7 +308,9 @@ class FileSource final : public Source {
     std::vector<FilePart> parts_;
     SourceOptions options_;
     std::string plan_;
+    std::unique_ptr<Wakeup> wakeup_;
     std::size_t current_ = 0;
+    bool at_end_ = false;
     std::uint64_t records_ = 0;
     std::uint64_t bytes_done_ = 0;
     std::unique_ptr<ByteInput> input_;

@@ -47,7 +47,7 @@ class FileSink final : public Sink {
         if (file_.path() == "-") file_.flush();
     }
 
-    void flush() override { file_.flush(); }
+    void flush() override { file_.sync(); }
     std::string checkpoint() override { return file_.checkpoint(); }
     void restore(std::string_view checkpoint) override { file_.restore(checkpoint); }
 

@@ -9,8 +9,8 @@
 
 namespace penstock::job {
 
-/// One slice's progress. `started` counts records that a run had taken in hand when it ended: those after
-/// `acknowledged` may or may not have been written.
+/// One slice's progress. `started` counts records whose writing had begun when the run ended: those after
+/// `acknowledged` may or may not have been written. Kept only where writing twice would be a conflict.
 struct SliceCheckpoint {
     std::string position;            ///< io::Source::position, of what is acknowledged
     std::uint64_t acknowledged = 0;  ///< records, from the start of the slice

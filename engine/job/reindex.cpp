@@ -108,7 +108,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
                 status.read_now += work->batch.records.records.size();
                 in_flight.push_back(work);
             }
-            if (remembers_started()) co_await note_started(slice);
             asio::co_spawn(work->strand, process(shared_from_this(), work),
                            asio::bind_cancellation_slot(work->cancel.slot(), [work](std::exception_ptr problem) {
                                work->problem = problem;
@@ -116,22 +115,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
                            }));
             co_await slice.pending.async_send(error_code(), work, use_awaitable);
         }
-    }
-
-    /// Only `create` has to tell its own earlier write from somebody else's document.
-    bool remembers_started() const { return parts.checkpoint && settings.batch.op == io::WriteOp::create; }
-
-    awaitable<void> note_started(Slice& slice) {
-        co_await sink_lock.async_send(error_code(), use_awaitable);
-        slice.checkpoint.started = slice.read;
-        std::exception_ptr problem;
-        try {
-            co_await runtime::call_on(runtime.blocking(), [this] { parts.checkpoint->save(current_checkpoint()); });
-        } catch (...) {
-            problem = std::current_exception();
-        }
-        unlock_sink();
-        if (problem) std::rethrow_exception(problem);
     }
 
     // ---- processing -------------------------------------------------------------------------------------------
@@ -153,25 +136,27 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     // ---- writing ----------------------------------------------------------------------------------------------
 
     awaitable<void> write_slice(Slice& slice) {
-        while (true) {
-            WorkPtr work = co_await slice.pending.async_receive(use_awaitable);
-            if (!work) co_return;
+        while (WorkPtr work = co_await slice.pending.async_receive(use_awaitable)) {
             co_await work->done.async_receive(use_awaitable);
             release(work);
-            if (work->problem) std::rethrow_exception(work->problem);
-            if (aborted) continue;  // what follows a failed batch is not written: a resume does it
             co_await sink_lock.async_send(error_code(), use_awaitable);
-            std::exception_ptr problem;
-            try {
-                co_await runtime::call_on(runtime.blocking(), [&] { write(slice, *work); });
-            } catch (...) {
-                problem = std::current_exception();
-            }
+            if (work->problem) fail(work->problem);
+            // What follows a failed batch is not written, in any slice: a resume does it.
+            if (!aborted) co_await runtime::call_on(runtime.blocking(), [&] { try_write(slice, *work); });
             unlock_sink();
-            if (problem) std::rethrow_exception(problem);
+            if (aborted) continue;
             std::size_t records = work->batch.records.records.size();
             give_back(std::move(work));
             co_await throttle(slice, records);
+        }
+    }
+
+    void try_write(Slice& slice, Work& work) {
+        try {
+            write(slice, work);
+        } catch (...) {
+            torn = true;
+            fail(std::current_exception());
         }
     }
 
@@ -182,9 +167,11 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         change.batches = 1;
         change.read = batch.records.records.size();
         change.dropped = batch.dropped();
+        note_started(slice, work);
         std::vector<io::ItemResult> results;
         if (!batch.items().empty()) parts.sink->write(batch.items(), results);
-        for (std::size_t i = 0; i < results.size(); ++i) count(slice, work, i, results[i], change);
+        std::string conflict;
+        for (std::size_t i = 0; i < results.size(); ++i) count(slice, work, i, results[i], change, conflict);
         for (const io::Record& record : batch.records.records) {
             if (record.kind == io::RecordKind::bad_source) change.source_incomplete = true;
         }
@@ -199,9 +186,26 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             status.written_now += change.read;
         }
         if (parts.checkpoint) parts.checkpoint->save(current_checkpoint());
+        // Known and counted, so a resume goes on behind it.
+        if (!conflict.empty()) fail(std::make_exception_ptr(Error(conflict)));
     }
 
-    void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result, Totals& change) {
+    /// Writing such an item a second time is a conflict with itself. A resume has to tell that from a conflict with
+    /// somebody else's document, so it must know what may have been written.
+    static bool conflicts_with_itself(const io::WriteItem& item) {
+        return item.op == io::WriteOp::create || item.version_type != io::VersionType::internal || item.if_seq_no >= 0;
+    }
+
+    void note_started(Slice& slice, const Work& work) {
+        const auto& items = work.batch.items();
+        if (!parts.checkpoint || std::none_of(items.begin(), items.end(), conflicts_with_itself)) return;
+        std::uint64_t end = work.first_record + work.batch.records.records.size();
+        slice.checkpoint.started = std::max(slice.checkpoint.started, end);
+        parts.checkpoint->save(current_checkpoint());
+    }
+
+    void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result, Totals& change,
+               std::string& conflict) {
         if (result.ok()) {
             std::string_view what = result.result;
             ++(what == "created" ? change.created : what == "deleted" ? change.deleted : change.updated);
@@ -209,22 +213,26 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         }
         std::uint32_t record = work.batch.record_of(i);
         if (result.status == 409) {
-            if (work.batch.items()[i].op == io::WriteOp::create && work.first_record + record < slice.replay_until) {
+            if (work.first_record + record < slice.replay_until) {
                 ++change.noops;  // written by the run that was killed
                 return;
             }
             ++change.version_conflicts;
-            if (settings.conflicts == Conflicts::proceed) return;
-            throw Error(result.error_reason + " (document at " +
-                        work.batch.records.location(work.batch.records.records[record]) +
-                        "; conflicts=proceed counts such documents and goes on)");
+            if (settings.conflicts == Conflicts::abort && conflict.empty()) {
+                conflict = result.error_reason + " (document at " +
+                           work.batch.records.location(work.batch.records.records[record]) +
+                           "; conflicts=proceed counts such documents and goes on)";
+            }
+            return;
         }
         document::Failure failure = document::failure(std::move(result.error_reason));
-        failure.type = result.status == 409 ? document::FailureType::conflict : document::FailureType::illegal_argument;
+        failure.type = document::FailureType::illegal_argument;
         work.batch.failed().push_back({record, std::move(failure), true});
     }
 
     void report_failures(Batch& batch) {
+        std::stable_sort(batch.failed().begin(), batch.failed().end(),
+                         [](const FailedDocument& a, const FailedDocument& b) { return a.record < b.record; });
         for (const FailedDocument& failed : batch.failed()) {
             io::DeadDocument dead = batch.dead_letter(failed);
             if (!parts.dead_letter && !parts.on_failed) {
@@ -234,7 +242,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             if (parts.on_failed) parts.on_failed(dead);
             std::lock_guard lock(mutex);
             if (status.failures.size() < failures_shown) {
-                status.failures.push_back(std::string(dead.location) + ": " + std::string(dead.message));
+                status.failures.push_back({std::string(dead.location), std::string(dead.index), std::string(dead.id),
+                                           std::string(dead.type), std::string(dead.message)});
             }
         }
         if (parts.dead_letter) parts.dead_letter->flush();
@@ -273,8 +282,10 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         slice.next_batch = std::max(slice.next_batch, now);
         double rate = requests_per_second();
         if (rate <= 0) co_return;
-        slice.next_batch += std::chrono::duration_cast<Clock::duration>(
-            std::chrono::duration<double>(static_cast<double>(records) * static_cast<double>(slices.size()) / rate));
+        constexpr double longest_wait = 1e9;  // seconds; the clock's range is not much more
+        double wait = static_cast<double>(records) * static_cast<double>(slices.size()) / rate;
+        slice.next_batch +=
+            std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::min(wait, longest_wait)));
         asio::steady_timer timer(co_await asio::this_coro::executor);
         while (!stopping && requests_per_second() == rate && Clock::now() < slice.next_batch) {
             auto from = Clock::now();
@@ -330,19 +341,16 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         co_await slice.pending.async_send(error_code(), nullptr, use_awaitable);
     }
 
-    static awaitable<void> writer(std::shared_ptr<Impl> self, Slice& slice) {
-        std::exception_ptr problem;
+    static awaitable<void> writer(std::shared_ptr<Impl> self, Slice& slice) { co_await self->write_slice(slice); }
+
+    /// Before anything is written: a kill from now on finds a checkpoint to go on from, and a destination that cannot
+    /// be written is found before the work is done.
+    void begin() {
         try {
-            co_await self->write_slice(slice);
-            co_return;
+            if (parts.checkpoint) parts.checkpoint->save(current_checkpoint());
         } catch (...) {
-            problem = std::current_exception();
-        }
-        self->fail(problem);
-        // The reader may be waiting for room: take what it still sends, and wait for what is being processed.
-        while (WorkPtr work = co_await slice.pending.async_receive(use_awaitable)) {
-            co_await work->done.async_receive(use_awaitable);
-            self->release(work);
+            torn = true;
+            fail(std::current_exception());
         }
     }
 
@@ -352,6 +360,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             if (problem) self->fail(problem);
             self->ended.try_send(error_code());
         };
+        co_await runtime::call_on(runtime.blocking(), [this] { begin(); });
         for (auto& slice : slices) {
             asio::co_spawn(runtime.cpu(), reader(shared_from_this(), *slice), tell);
             asio::co_spawn(runtime.cpu(), writer(shared_from_this(), *slice), tell);
@@ -372,7 +381,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
 
     void conclude() {
         parts.sink->flush();
-        if (!parts.checkpoint) return;
+        if (!parts.checkpoint || torn) return;
         Checkpoint checkpoint = current_checkpoint();
         checkpoint.finished = !stopping;
         for (SliceCheckpoint& slice : checkpoint.slices) slice.finished = checkpoint.finished;
@@ -410,6 +419,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     std::atomic<bool> stopping{false};   // read no more
     std::atomic<bool> aborted{false};    // write no more
     std::atomic<bool> cancelled{false};
+    std::atomic<bool> torn{false};       // a batch was written in part: no checkpoint fits the destination any more
     Clock::time_point start;
     mutable std::mutex mutex;  // guards what follows, and Slice::progress
     ReindexStatus status;
@@ -458,12 +468,14 @@ ReindexStatus Reindex::status() const { return impl_->snapshot(); }
 void Reindex::cancel() {
     impl_->cancelled = true;
     impl_->stopping = true;
+    for (const auto& slice : impl_->slices) slice->source->interrupt();
 }
 
 void Reindex::cancel_now() {
     impl_->cancelled = true;
     impl_->stopping = true;
     impl_->aborted = true;
+    for (const auto& slice : impl_->slices) slice->source->interrupt();
     std::lock_guard lock(impl_->mutex);
     for (const WorkPtr& work : impl_->in_flight) {
         // On the batch's own strand: a cancellation slot is not thread-safe.

@@ -51,6 +51,15 @@ struct ReindexParts {
 
 enum class ReindexState : std::uint8_t { running, finished, cancelled, failed };
 
+/// One failed document, for people and for the response. The whole is in the dead letter.
+struct FailureNote {
+    std::string location;
+    std::string index;
+    std::string id;
+    std::string type;
+    std::string message;
+};
+
 /// A moment's numbers. Totals include earlier runs of a resumed job; `read_now` is this run's.
 struct ReindexStatus {
     ReindexState state = ReindexState::running;
@@ -63,7 +72,7 @@ struct ReindexStatus {
     io::Progress progress;       ///< summed over the slices
     bool resumed = false;
     std::string error;           ///< why it failed
-    std::vector<std::string> failures;  ///< the first of the dead letter's reasons, for people
+    std::vector<FailureNote> failures;  ///< the first of this run
 };
 
 /// Runs once. Reading, processing and writing overlap, joined by bounded queues: a slow model or sink stops the reader.
@@ -83,7 +92,7 @@ class Reindex {
     boost::asio::awaitable<ReindexStatus> run();
 
     ReindexStatus status() const;
-    /// Stops reading; what is in flight is finished, written and acknowledged.
+    /// Stops reading, also from a pipe that has nothing to say; what is in flight is finished, written and acknowledged.
     void cancel();
     /// Also gives up what is in flight (it is done again by a resume).
     void cancel_now();

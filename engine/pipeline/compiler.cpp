@@ -1,10 +1,86 @@
 // Definitions to compiled pipelines: options checked, names resolved, steps cut into segments.
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "engine/pipeline/pipeline.h"
 
 namespace penstock::pipeline {
+
+namespace {
+
+/// A call by its number, and the pipeline that it leads to.
+struct CallEdge {
+    std::uint32_t to;
+    std::size_t call;
+};
+using CallGraph = std::vector<std::vector<CallEdge>>;  // by calling pipeline
+
+struct Cycle {
+    std::size_t call;  ///< the one that closes it
+    std::vector<std::uint32_t>
+        way;  ///< from the pipeline that is called again to the one that calls it
+};
+
+/// Depth first from every pipeline; a call back into the path being walked closes a cycle, and each
+/// is told once. A loop and not recursion: the path may be as long as there are pipelines.
+class CycleSearch {
+  public:
+    explicit CycleSearch(const CallGraph& graph)
+        : graph_(graph), states_(graph.size(), State::fresh) {}
+
+    std::vector<Cycle> run() {
+        for (std::uint32_t pipeline = 0; pipeline < graph_.size(); ++pipeline) {
+            if (states_[pipeline] == State::fresh) enter(pipeline);
+            while (!path_.empty())
+                step();
+        }
+        return std::move(found_);
+    }
+
+  private:
+    enum class State : std::uint8_t { fresh, on_path, finished };
+    struct Place {
+        std::uint32_t pipeline;
+        std::size_t next_edge;
+    };
+
+    void enter(std::uint32_t pipeline) {
+        states_[pipeline] = State::on_path;
+        path_.push_back({pipeline, 0});
+    }
+
+    void step() {
+        Place& here = path_.back();
+        if (here.next_edge == graph_[here.pipeline].size()) {
+            states_[here.pipeline] = State::finished;
+            path_.pop_back();
+            return;
+        }
+        const CallEdge& edge = graph_[here.pipeline][here.next_edge++];
+        bool closes = states_[edge.to] == State::on_path;
+        if (closes && closing_.insert({here.pipeline, edge.to}).second)
+            found_.push_back({edge.call, way_from(edge.to)});
+        if (states_[edge.to] == State::fresh) enter(edge.to);
+    }
+
+    std::vector<std::uint32_t> way_from(std::uint32_t pipeline) const {
+        std::vector<std::uint32_t> way;
+        for (const Place& place : path_) {
+            if (place.pipeline == pipeline || !way.empty()) way.push_back(place.pipeline);
+        }
+        return way;
+    }
+
+    const CallGraph& graph_;
+    std::vector<State> states_;
+    std::vector<Place> path_;
+    std::set<std::pair<std::uint32_t, std::uint32_t>>
+        closing_;  // caller and called: two such calls are one cycle
+    std::vector<Cycle> found_;
+};
+
+}  // namespace
 
 class Compiler {
   public:
@@ -180,51 +256,18 @@ class Compiler {
         find_cycles();
     }
 
-    /// Depth first from every pipeline; a call back into the path being walked closes a cycle, and
-    /// each is reported once. A loop and not recursion: the chain may be as long as there are
-    /// pipelines.
     void find_cycles() {
-        std::vector<std::vector<const Call*>> calls(set_.pipelines_.size());
-        for (const Call& call : calls_) {
-            if (set_.by_id_.contains(call.to))
-                calls[set_.by_id_.at(call.from->id)].push_back(&call);
+        CallGraph graph(set_.pipelines_.size());
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            auto to = set_.by_id_.find(calls_[i].to);
+            if (to == set_.by_id_.end()) continue;
+            graph[set_.by_id_.at(calls_[i].from->id)].push_back({to->second, i});
         }
-        enum class State : std::uint8_t { fresh, on_path, finished };
-        std::vector<State> states(calls.size(), State::fresh);
-        std::set<std::pair<std::uint32_t, std::uint32_t>> reported;  // from, to
-        struct Place {
-            std::uint32_t pipeline;
-            std::size_t next_call;
-        };
-        std::vector<Place> path;
-        auto enter = [&](std::uint32_t pipeline) {
-            states[pipeline] = State::on_path;
-            path.push_back({pipeline, 0});
-        };
-        for (const auto& [id, number] : set_.by_id_) {
-            if (states[number] == State::fresh) enter(number);
-            while (!path.empty()) {
-                Place& place = path.back();
-                if (place.next_call == calls[place.pipeline].size()) {
-                    states[place.pipeline] = State::finished;
-                    path.pop_back();
-                    continue;
-                }
-                const Call& call = *calls[place.pipeline][place.next_call++];
-                std::uint32_t to = set_.by_id_.find(call.to)->second;
-                if (states[to] == State::fresh) {
-                    enter(to);
-                } else if (states[to] == State::on_path &&
-                           reported.insert({place.pipeline, to}).second) {
-                    auto same = [&](const Place& one) { return one.pipeline == to; };
-                    std::vector<std::string_view> way;
-                    for (auto at = std::find_if(path.begin(), path.end(), same); at != path.end();
-                         ++at) {
-                        way.push_back(set_.pipelines_[at->pipeline]->id);
-                    }
-                    report_cycle(call, way);
-                }
-            }
+        for (const Cycle& cycle : CycleSearch(graph).run()) {
+            std::vector<std::string_view> way;
+            for (std::uint32_t pipeline : cycle.way)
+                way.push_back(set_.pipelines_[pipeline]->id);
+            report_cycle(calls_[cycle.call], way);
         }
     }
 
@@ -244,7 +287,6 @@ class Compiler {
     }
 
     // ---- which steps wait
-    // -------------------------------------------------------------------------------------
 
     /// A pipeline waits when one that it calls waits, so this goes round until nothing changes
     /// (calls form no cycle, but a name from a template may lead anywhere: such a call waits when

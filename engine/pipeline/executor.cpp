@@ -312,7 +312,6 @@ struct Executor::Impl {
           tallies(set->counters().size()) {}
 
     // ---- what does not wait: one document at a time
-    // -------------------------------------------------------------
 
     Outcome run_pipeline(const Pipeline& called, Document& document, const Frame* caller) {
         Frame frame{&called, caller, caller ? caller->depth + 1 : 1};
@@ -411,7 +410,6 @@ struct Executor::Impl {
     }
 
     // ---- what waits: all documents of the batch together
-    // ---------------------------------------------------------
 
     awaitable<void> run_pipeline(const Pipeline& called, Lanes lanes, const Frame* caller) {
         if (!called.waits) {
@@ -570,7 +568,6 @@ struct Executor::Impl {
     }
 
     // ---- common
-    // -------------------------------------------------------------------------------------------------
 
     template <class Run>
     void one_by_one(const Lanes& lanes, Run run) {

@@ -247,11 +247,49 @@ class SettingsChunker final : public Chunker {
         }
         const ByteRange whole = parts.front();
         parts.clear();
+        if (settings_.strategy == ChunkStrategy::sentence ||
+            settings_.strategy == ChunkStrategy::recursive) {
+            return cut_at_sentences(text, whole, parts);
+        }
+        return cut_at_tokens(text, whole, parts);
+    }
+
+    SplitProblem cut_at_tokens(std::string_view text, const ByteRange& whole,
+                               std::vector<ByteRange>& out) const {
+        std::vector<ByteRange> parts;
         const std::string_view chunk = text.substr(whole.begin, whole.end - whole.begin);
         if (SplitProblem problem = model_splitter_->split(chunk, parts)) return problem;
-        for (ByteRange& part : parts) {
-            part = {whole.begin + part.begin, whole.begin + part.end};
+        for (const ByteRange& part : parts) {
+            out.push_back({whole.begin + part.begin, whole.begin + part.end});
         }
+        return std::nullopt;
+    }
+
+    /// As many whole sentences as the model takes; a sentence that is too long alone is cut
+    /// between tokens.
+    SplitProblem cut_at_sentences(std::string_view text, const ByteRange& whole,
+                                  std::vector<ByteRange>& out) const {
+        BreakIteratorPool::Lease boundaries(sentences_,
+                                            text.substr(whole.begin, whole.end - whole.begin));
+        Tokens tokens;
+        ByteRange fitting = {whole.begin, whole.begin};
+        for (std::int32_t at = boundaries->next(); at != icu::BreakIterator::DONE;
+             at = boundaries->next()) {
+            const std::size_t end = whole.begin + static_cast<std::size_t>(at);
+            if (fits_model(text, {fitting.begin, end}, tokens)) {
+                fitting.end = end;
+                continue;
+            }
+            if (fitting.end > fitting.begin) out.push_back(fitting);
+            const ByteRange sentence = {fitting.end, end};
+            fitting = sentence;
+            if (fits_model(text, sentence, tokens)) continue;
+            if (SplitProblem problem = cut_at_tokens(text, sentence, out)) return problem;
+            // What is left of it takes the next sentences along.
+            fitting = out.back();
+            out.pop_back();
+        }
+        if (fitting.end > fitting.begin) out.push_back(fitting);
         return std::nullopt;
     }
 
@@ -300,6 +338,7 @@ class SettingsChunker final : public Chunker {
     std::optional<std::size_t> limit_;
     SplitterPtr splitter_;
     SplitterPtr model_splitter_;  // none without a model's limit
+    BreakIteratorPool sentences_{BreakIteratorPool::Kind::sentence};
 };
 
 }  // namespace

@@ -213,7 +213,7 @@ class Ids(ReindexTest):
 
     def test_a_field_name_that_is_none(self):
         self.corpus(1)
-        for name in ("a..b", ".", "a."):
+        for name in (".", ".."):
             refused = self.reindex("in.ndjson", "index:x", "--id-field", name, code=None)
             self.assertIn(refused.returncode, (1, 2), name)
             self.assertIn("id-field", refused.err)

@@ -21,8 +21,8 @@ model_directories: [{ROOT}/pipelines/models]
 plugin_directories: [{PLUGINS}]
 pipeline_directories: [., {ROOT}/pipelines]
 deployments:
-  ingest: {{model_id: use-lite-en}}
-  search: {{model_id: use-lite-en}}
+  ingest: {{model_id: use-lite-en, timeout: 5m}}
+  search: {{model_id: use-lite-en, timeout: 5m}}
 """)
 
     def tearDown(self):

@@ -45,7 +45,8 @@ void print_bash(const std::map<std::string, std::string>& words) {
     std::printf(
         "  esac\n"
         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-        "  [[ $current == -* ]] || COMPREPLY+=($(compgen -f -- \"$current\"))\n"
+        "  if [[ $current != -* ]]; then COMPREPLY+=($(compgen -f -- \"$current\")); fi\n"
+        "  return 0\n"
         "}\n"
         "complete -o filenames -F _penstock penstock\n");
 }

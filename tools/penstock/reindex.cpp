@@ -1,12 +1,15 @@
 // penstock reindex: a corpus from a source, through a pipeline, to a destination; resumable.
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sys/file.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 
@@ -22,6 +25,11 @@ namespace penstock::tools {
 namespace fs = std::filesystem;
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// How long the second Ctrl-C waits.
+constexpr std::chrono::seconds patience{3};
 
 struct ReindexOptions {
     std::string source;
@@ -76,18 +84,19 @@ class ReindexCommand {
         : common_(common), options_(options), workspace_(common) {}
 
     int run() {
-        if (options_.source == options_.dest) throw Error("source and destination are the same: " + options_.source);
+        check_places();
         if (!options_.pipeline.empty() && options_.pipeline != "_none") {
             loaded_ = workspace_.load_pipeline(options_.pipeline);
         }
         identify();
-        fs::create_directories(checkpoint_path_.parent_path());
+        make_folder_of(checkpoint_path_);
         JobLock lock(checkpoint_path_);
         job::CheckpointFile file(checkpoint_path_);
         std::optional<job::Checkpoint> checkpoint = options_.resume ? file.load() : std::nullopt;
-        if (!options_.resume) note_unfinished(file);
+        job::ReindexParts job_parts = parts(file);
+        if (!checkpoint) start_anew(file, *job_parts.sink);
         workspace_.start_used_deployments();
-        job::Reindex reindex(workspace_.runtime(), settings(), parts(file));
+        job::Reindex reindex(workspace_.runtime(), settings(), std::move(job_parts));
         if (checkpoint) {
             reindex.resume(*checkpoint);
             if (!options_.quiet && !common_.json) {
@@ -112,7 +121,47 @@ class ReindexCommand {
                                 : fs::path(options_.dead_letter);
     }
 
-    void note_unfinished(const job::CheckpointFile& file) {
+    /// Reading what is being written would not end, or would destroy the source.
+    void check_places() const {
+        if (options_.resume && options_.source == "-") {
+            throw Error("standard input cannot be read again, so there is nothing to resume: write it to a file first");
+        }
+        if (options_.source == options_.dest && options_.source != "-") {
+            throw Error("source and destination are the same: " + options_.source);
+        }
+        if (!options_.dest.starts_with("index:") && options_.dest != "-" && is_source(options_.dest)) {
+            throw Error("the destination " + options_.dest + " lies in the source " + options_.source);
+        }
+        if (!options_.dead_letter.empty() && is_source(options_.dead_letter)) {
+            throw Error("the dead letter " + options_.dead_letter + " lies in the source " + options_.source +
+                        ": name another one");
+        }
+    }
+
+    /// Whether `file` is, or would be once it is made, a file that the source means.
+    bool is_source(const fs::path& file) const {
+        if (options_.source == "-" || options_.source.starts_with("index:")) return false;
+        fs::path target = fs::weakly_canonical(file);
+        fs::path source = fs::weakly_canonical(options_.source);
+        if (fs::is_directory(source)) {
+            return std::mismatch(source.begin(), source.end(), target.begin(), target.end()).first == source.end();
+        }
+        return source == target || ::fnmatch(source.c_str(), target.c_str(), FNM_PATHNAME) == 0;
+    }
+
+    static void make_folder_of(const fs::path& file) {
+        if (file.has_parent_path()) fs::create_directories(file.parent_path());
+    }
+
+    /// Before the earlier run is forgotten: a destination that refuses leaves it as it is.
+    void start_anew(const job::CheckpointFile& file, io::Sink& sink) {
+        sink.checkpoint();
+        note_unfinished(file);
+        file.remove();
+        keep_older_dead_letter();
+    }
+
+    void note_unfinished(const job::CheckpointFile& file) const {
         std::optional<job::Checkpoint> before;
         try {
             before = file.load();
@@ -123,9 +172,22 @@ class ReindexCommand {
             std::fprintf(stderr, "starting from the beginning; an earlier run stopped after %s documents, "
                          "which --resume would continue\n", group_digits(before->totals.read).c_str());
         }
-        file.remove();
-        std::error_code ignored;
-        fs::remove(dead_letter_path_, ignored);
+    }
+
+    /// Failures of another run may be the only copy of their documents: that file is put aside, never removed.
+    void keep_older_dead_letter() const {
+        std::error_code error;
+        if (fs::file_size(dead_letter_path_, error) == 0 || error) return;
+        constexpr std::string_view extension = ".dead-letter.ndjson";
+        std::string name = dead_letter_path_.string();
+        std::string end = name.ends_with(extension) ? std::string(extension) : dead_letter_path_.extension().string();
+        name.resize(name.size() - end.size());
+        int number = 1;
+        auto aside = [&] { return name + "." + std::to_string(number) + end; };
+        while (fs::exists(aside())) ++number;
+        fs::rename(dead_letter_path_, aside(), error);
+        if (error) throw Error("cannot rename " + dead_letter_path_.string() + ": " + error.message());
+        if (!options_.quiet) std::fprintf(stderr, "failed documents of an earlier run are kept in %s\n", aside().c_str());
     }
 
     job::ReindexSettings settings() const {
@@ -139,7 +201,7 @@ class ReindexCommand {
         settings.size = options_.size;
         // A pipeline that waits for a model gets smaller batches: more of them overlap, and less is done again after
         // a crash.
-        settings.batch_bytes = loaded_.pipeline && loaded_.pipeline->waits ? 256 * 1024 : 1024 * 1024;
+        settings.batch_bytes = loaded_.pipeline && loaded_.pipeline->waits ? 64 * 1024 : 1024 * 1024;
         settings.max_docs = options_.max_docs;
         settings.conflicts = options_.conflicts == "proceed" ? job::Conflicts::proceed : job::Conflicts::abort;
         settings.requests_per_second = options_.requests_per_second;
@@ -168,7 +230,7 @@ class ReindexCommand {
         sink.overwrite = options_.overwrite;
         if (uses_index) sink.store = workspace_.indices();
         parts.sink = io::open_sink(sink);
-        fs::create_directories(dead_letter_path_.has_parent_path() ? dead_letter_path_.parent_path() : ".");
+        make_folder_of(dead_letter_path_);
         parts.dead_letter = std::make_unique<io::DeadLetter>(dead_letter_path_.string());
         if (options_.source != "-") parts.checkpoint = file;
         return parts;
@@ -188,12 +250,18 @@ class ReindexCommand {
                 reindex.cancel_now();
             }
         });
+        std::optional<Clock::time_point> told_to_stop;
         DeploymentStatsFile stats(workspace_);
         ProgressLine progress(options_.quiet || common_.json);
         auto done = boost::asio::co_spawn(workspace_.runtime().cpu(), reindex.run(), boost::asio::use_future);
         while (done.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
             progress.update(reindex.status());
             stats.update();
+            if (interrupt.count() < 2) continue;
+            // What does not hear, such as a device that does not answer, must not hold the user up. The checkpoint is
+            // good at any moment.
+            if (!told_to_stop) told_to_stop = Clock::now();
+            if (Clock::now() - *told_to_stop > patience) ::_exit(exit_interrupted);
         }
         job::ReindexStatus status = done.get();
         progress.finish(status);
@@ -230,7 +298,9 @@ class ReindexCommand {
         add(totals.version_conflicts, "in conflict");
         add(totals.failed, "failed");
         std::fprintf(stderr, "%s\n", line.c_str());
-        for (const std::string& failure : status.failures) std::fprintf(stderr, "  %s\n", failure.c_str());
+        for (const job::FailureNote& failure : status.failures) {
+            std::fprintf(stderr, "  %s: %s\n", failure.location.c_str(), failure.message.c_str());
+        }
         if (totals.failed > 0) {
             if (totals.failed > status.failures.size()) std::fprintf(stderr, "  ...\n");
             std::fprintf(stderr, "failed documents, with reasons: %s\n", dead_letter_path_.string().c_str());
@@ -265,7 +335,7 @@ class ReindexCommand {
         out += ",\"failures\":[";
         for (std::size_t i = 0; i < status.failures.size(); ++i) {
             if (i > 0) out += ',';
-            document::write_json_string(status.failures[i], out);
+            print_failure(status.failures[i], out);
         }
         out += ']';
         number("dropped", totals.dropped);
@@ -277,6 +347,19 @@ class ReindexCommand {
                ",\"source_incomplete\":" + (totals.source_incomplete ? "true" : "false") + ",\"resumed\":" +
                (status.resumed ? "true" : "false") + "}\n";
         std::fwrite(out.data(), 1, out.size(), stdout);
+    }
+
+    static void print_failure(const job::FailureNote& failure, std::string& out) {
+        auto text = [&](const char* before, const std::string& value) {
+            out += before;
+            document::write_json_string(value, out);
+        };
+        text("{\"index\":", failure.index);
+        text(",\"id\":", failure.id);
+        text(",\"cause\":{\"type\":", failure.type);
+        text(",\"reason\":", failure.message);
+        text("},\"status\":400,\"location\":", failure.location);
+        out += '}';
     }
 
     const CommonOptions& common_;
@@ -307,7 +390,10 @@ void add_reindex(CommandLine& line) {
         ->type_name("PIPELINE");
     command->add_option("--id-field", options->id_field,
                         "Field that gives _id; else the document's _id, else one made from its place in the source")
-        ->type_name("FIELD");
+        ->type_name("FIELD")
+        ->check([](const std::string& text) -> std::string {
+            return document::FieldPath::parse(text) ? "" : "[" + text + "] is not a field's name";
+        });
     command->add_option("--format", options->format, "Format of the source, else by its extension")
         ->check(CLI::IsMember({"ndjson", "jsonl", "json", "csv", "tsv", "dead_letter"}));
     command->add_option("--op-type,--op_type", options->op_type, "create: only documents that are not there")
@@ -322,7 +408,8 @@ void add_reindex(CommandLine& line) {
     command->add_option("--size", options->size, "Documents in a batch, at most")
         ->check(CLI::Range(1, 100'000))
         ->capture_default_str();
-    command->add_option("--max-docs,--max_docs", options->max_docs, "Stop after so many documents of the source");
+    command->add_option("--max-docs,--max_docs", options->max_docs, "Stop after so many documents of the source")
+        ->check(CLI::NonNegativeNumber);
     command->add_option("--slices", options->slices, "Divide the source into so many parts that are read at once, or auto")
         ->check([](const std::string& text) -> std::string {
             if (text == "auto") return "";

@@ -86,7 +86,7 @@ int run_pipeline(const CommonOptions& common, const RunOptions& options) {
     job::ReindexSettings settings;
     settings.batch.make_ids = false;
     settings.batch.honour_index = true;
-    if (loaded.pipeline->waits) settings.batch_bytes = 256 * 1024;
+    if (loaded.pipeline->waits) settings.batch_bytes = 64 * 1024;
     job::ReindexParts parts;
     parts.pipelines = loaded.set;
     parts.pipeline = loaded.pipeline;

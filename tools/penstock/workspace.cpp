@@ -190,7 +190,13 @@ LoadedPipeline Workspace::load_pipeline(const std::string& name_or_file) {
     LoadedPipeline loaded;
     Diagnostics diagnostics;
     loaded.definitions = load_definitions(find_pipeline(name_or_file), diagnostics);
-    if (diagnostics.has_errors()) throw pipeline::DefinitionError(std::move(diagnostics));
+    if (diagnostics.has_errors()) {
+        // What the compiler finds in the parts that could be read belongs to the same report.
+        if (!loaded.definitions.empty()) {
+            pipeline::PipelineSet::compile(std::move(loaded.definitions), catalog(), diagnostics);
+        }
+        throw pipeline::DefinitionError(std::move(diagnostics));
+    }
     std::string id = loaded.definitions.front().id;
     std::string content;
     for (const PipelineDefinition& definition : loaded.definitions) content += read(definition.file) + '\0';
@@ -210,8 +216,9 @@ std::shared_ptr<inference::Deployment> Workspace::start_deployment(const std::st
     }
     inference::StartResult started = deployments()->ensure(declared->second);
     if (!started.reached) {
+        std::string reason = started.deployment->reason();
         throw Error("deployment [" + id + "] was not ready within " +
-                    inference::format_duration(declared->second.timeout) + ": " + started.deployment->reason() +
+                    inference::format_duration(declared->second.timeout) + (reason.empty() ? "" : ": " + reason) +
                     " (its [timeout] can be raised)");
     }
     return started.deployment;

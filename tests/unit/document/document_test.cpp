@@ -123,6 +123,18 @@ TEST_F(DocumentTest, MovesKeepingAllOrNothing) {
     EXPECT_EQ(text(doc.source()), R"({"a":{"deep":[1,2]},"b":1,"s":"x"})");
 }
 
+TEST_F(DocumentTest, RefusesToMoveAValueIntoItself) {
+    Document doc = document(R"({"l":[{"a":1},2]})");
+    doc.set_ingest("_value", *doc.find(path("l.0")));  // as foreach does
+    EXPECT_EQ(reason(doc.move(path("l"), path("_ingest._value.x"))),
+              "field [l] cannot be moved into itself: [_ingest._value.x] is a part of it");
+    EXPECT_EQ(reason(doc.move(path("_ingest._value"), path("l.0.x"))),
+              "field [_ingest._value] cannot be moved into itself: [l.0.x] is a part of it");
+    EXPECT_EQ(text(doc.source()), R"({"l":[{"a":1},2]})");
+    EXPECT_TRUE(doc.move(path("_ingest._value.a"), path("b")).is_ok());
+    EXPECT_EQ(text(doc.source()), R"({"l":[{},2],"b":1})");
+}
+
 TEST_F(DocumentTest, RemovesFromListsAndObjects) {
     Document doc = document(R"({"l":[1,2,3],"o":{"a":1,"b":2,"c":3}})");
     EXPECT_TRUE(doc.remove(path("l.1")).is_ok());

@@ -160,7 +160,6 @@ TEST(Compiler, LongChainsOfCallsNeedNoDeepStack) {
 }
 
 // ---- which steps wait
-// -----------------------------------------------------------------------------------------------
 
 TEST(Compiler, KnowsWhichPipelinesWait) {
     auto set = compile(R"(

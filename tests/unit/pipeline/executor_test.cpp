@@ -80,7 +80,6 @@ INSTANTIATE_TEST_SUITE_P(All, ExecutorCases, testing::ValuesIn(cases()),
 std::vector<Case> cases() {
     std::vector<Case> all;
     // ---- order, failures
-    // ------------------------------------------------------------------------------------------
     all.push_back({"StepsRunInOrder",
                    R"(
 --- main
@@ -133,7 +132,6 @@ processors:
                    {{R"({})", R"({"log":["2"]})"}},
                    "main 1/0 [fail 1/1, note 0/0, note 1/0]"});
     // ---- handlers
-    // -------------------------------------------------------------------------------------------------
     all.push_back({"HandlerOfAStep",
                    R"(
 --- main
@@ -225,7 +223,6 @@ on_failure: [{note: {text: h}}, {fail: {message: "b after {{_ingest.on_failure_m
                    "{text: never}}]\n",
                    {{R"({})", "dropped"}}});
     // ---- drop
-    // -----------------------------------------------------------------------------------------------------
     all.push_back(
         {"Drop",
          "--- main\nprocessors: [{drop_if: {field: x}}, {note: {text: kept}}]\n",
@@ -241,7 +238,6 @@ processors: [{drop_if: {field: x}}, {note: {text: inner}}]
                    {{R"({"x":1})", "dropped"}, {R"({})", R"({"log":["inner","after"]})"}},
                    "main 2/0 [pipeline 2/0, note 1/0]; inner 2/0 [drop_if 2/0, note 1/0]"});
     // ---- exceptions
-    // -----------------------------------------------------------------------------------------------
     all.push_back({"AnExceptionIsAFailure",
                    "--- main\nprocessors: [{throws: {what: ouch}}]\n",
                    {{R"({"keep":1})", R"(failed in main/throws: ouch, left {"keep":1})"}}});
@@ -252,7 +248,6 @@ processors: [{throws: {what: int, on_failure: [{note: {text: "{{_ingest.on_failu
 )",
                    {{R"({"keep":1})", R"({"keep":1,"log":["an exception of an unknown type"]})"}}});
     // ---- calls
-    // ----------------------------------------------------------------------------------------------------
     all.push_back({"CallsNestAndTellTheirPipeline",
                    R"(
 --- main
@@ -365,7 +360,6 @@ processors:
          {{R"({"bad":1})", R"({"bad":1,"log":["h [bad] is there","x h","[bad] is there"]})"},
           {R"({})", R"({})"}}});
     // ---- foreach
-    // --------------------------------------------------------------------------------------------------
     all.push_back({"ForeachOverLists",
                    R"(
 --- main
@@ -544,7 +538,6 @@ processors: [{note: {text: b}}, {fail_if: {field: bad}}]
 }
 
 // ---- limits
-// ---------------------------------------------------------------------------------------------------------
 
 /// p1 calls p2 calls p3 ... calls pN, by names from templates or not.
 std::string chain(std::size_t length) {
@@ -604,7 +597,6 @@ TEST(Executor, EmptyBatch) {
 }
 
 // ---- documents as they come
-// -----------------------------------------------------------------------------------------
 
 TEST(Executor, TimestampIsNowUnlessItIsThere) {
     auto set =
@@ -665,7 +657,6 @@ TEST(Executor, ServesBatchAfterBatch) {
 }
 
 // ---- observers
-// ------------------------------------------------------------------------------------------------------
 
 class Witness final : public StepObserver {
   public:

@@ -21,7 +21,6 @@ namespace {
 namespace asio = boost::asio;
 
 // ---- gathering
-// ------------------------------------------------------------------------------------------------------
 
 TEST(Waiting, TakesTheWholeBatch) {
     Gathered gathered;
@@ -117,7 +116,6 @@ TEST(Waiting, StepsBetweenRunDocumentByDocument) {
 }
 
 // ---- exceptions
-// -----------------------------------------------------------------------------------------------------
 
 TEST(Waiting, AnExceptionFailsTheDocumentsThatWereGiven) {
     auto set = compile(R"(
@@ -133,7 +131,6 @@ processors: [{fail_if: {field: bad, on_failure: [{throws: {what: ouch, tag: t}}]
 }
 
 // ---- cancellation
-// ---------------------------------------------------------------------------------------------------
 
 /// Waits for ever. A deaf one answers its cancellation with failures, as a careless plugin might.
 class Forever final : public AsyncProcessor {
@@ -265,7 +262,6 @@ TEST_F(Cancellation, ExecutorServesTheNextBatch) {
 }
 
 // ---- many workers
-// ---------------------------------------------------------------------------------------------------
 
 TEST(Workers, ShareOneSetOfPipelines) {
     constexpr std::size_t workers = 4, batches = 25, size = 20;
