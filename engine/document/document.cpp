@@ -122,6 +122,24 @@ bool holds(Value value, const void* container) {
     return false;
 }
 
+/// Whether the path goes through `value`. Only in foreach can it do so from another root: `_ingest._value` is an element
+/// of a list of the source, and a value moved below itself would be a circle.
+bool leads_into(const FieldPath& path, const Value& root, Value value) {
+    if (!value.is_array() && !value.is_object()) return false;
+    const Value* at = &root;
+    for (std::size_t i = 0; at != nullptr; ++i) {
+        const void* container = at->is_array()    ? static_cast<const void*>(&at->as_array())
+                                : at->is_object() ? static_cast<const void*>(&at->as_object())
+                                                  : nullptr;
+        if (container == nullptr) return false;
+        // The roots themselves are never moved.
+        if (i > 0 && holds(value, container)) return true;
+        if (i == path.size()) return false;
+        at = child(*at, key_at(path, i), path.segment(i).index);
+    }
+    return false;
+}
+
 /// What a metadata field may hold; Elasticsearch checks the same when a processor or script assigns one.
 bool fits(Meta meta, Value value) {
     switch (meta) {
@@ -352,30 +370,12 @@ Outcome Document::remove(const FieldPath& path) {
     return unremovable(path, leaf, parent);
 }
 
-/// Whether the path goes through `value`. Only in foreach can it do so from another root: `_ingest._value` is an element
-/// of a list of the source, and a value moved below itself would be a circle.
-bool Document::leads_into(const FieldPath& path, Value value) const {
-    if (!value.is_array() && !value.is_object()) return false;
-    const Value* at = &root(path);
-    for (std::size_t i = 0; at != nullptr; ++i) {
-        const void* container = at->is_array()    ? static_cast<const void*>(&at->as_array())
-                                : at->is_object() ? static_cast<const void*>(&at->as_object())
-                                                  : nullptr;
-        if (container == nullptr) return false;
-        // The roots themselves are never moved.
-        if (i > 0 && holds(value, container)) return true;
-        if (i == path.size()) return false;
-        at = child(*at, key_at(path, i), path.segment(i).index);
-    }
-    return false;
-}
-
 Outcome Document::move(const FieldPath& from, const FieldPath& to, bool override_target) {
     const Value* there = find(from);
     if (there == nullptr) return failure("field " + bracket(from.text()) + " doesn't exist");
     if (!override_target && has(to)) return failure("field " + bracket(to.text()) + " already exists");
     Value value = *there;
-    if (from.root() != to.root() && leads_into(to, value)) {
+    if (from.root() != to.root() && leads_into(to, root(to), value)) {
         return failure("field " + bracket(from.text()) + " cannot be moved into itself: " + bracket(to.text()) +
                        " is a part of it");
     }

@@ -106,7 +106,6 @@ class Document {
     std::uint32_t root_number(const FieldPath& path) const;
     Value& root_at(std::uint32_t number);
 
-    bool leads_into(const FieldPath& path, Value value) const;
     Outcome set_classic(const FieldPath& path, Value value);
     Outcome set_flexible(const FieldPath& path, Value value);
     Outcome set_root(const FieldPath& path, Value value);

@@ -52,11 +52,12 @@ class Sink {
     /// then it is not known which items are in.
     virtual void write(std::span<const WriteItem> items, std::vector<ItemResult>& results) = 0;
 
-    /// At the end: returns when everything written is on the disk, or as far as the destination takes it.
+    /// At the end: returns when everything written is on the disk, or as far as the destination
+    /// takes it.
     virtual void flush() = 0;
 
-    /// What restore() needs to continue behind everything written so far (which by then survives the death of this process).
-    /// Opaque JSON text.
+    /// What restore() needs to continue behind everything written so far (which by then survives
+    /// the death of this process). Opaque JSON text.
     virtual std::string checkpoint() = 0;
 
     /// Before the first write: takes back what was written after that checkpoint, where writing it

@@ -79,11 +79,10 @@ class Source {
     virtual ~Source() = default;
 
     /// Replaces `out` by the next records: at most `max_records` (at least one), and no further
-    /// record once `max_bytes` are reached. False, with an empty batch, at the end (a file that grows afterwards can
-    /// be read on). A fault in the
-    /// data is a record, not an exception: records before it are delivered, then one of kind
-    /// bad_source, then the next file. Throws penstock::Error only when the source as a whole
-    /// cannot be read.
+    /// record once `max_bytes` are reached. False, with an empty batch, at the end (a file that
+    /// grows afterwards can be read on). A fault in the data is a record, not an exception: records
+    /// before it are delivered, then one of kind bad_source, then the next file. Throws
+    /// penstock::Error only when the source as a whole cannot be read.
     virtual bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) = 0;
 
     /// Goes to a position that this kind of source gave for the same location (JSON text, opaque).
@@ -97,8 +96,8 @@ class Source {
 
     virtual Progress progress() const = 0;
 
-    /// From any thread: a pipe that is being waited for, now or later, is taken to have ended. Files and an index do
-    /// not wait and need nothing.
+    /// From any thread: a pipe that is being waited for, now or later, is taken to have ended.
+    /// Files and an index do not wait and need nothing.
     virtual void interrupt() {}
 };
 

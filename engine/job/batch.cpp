@@ -11,7 +11,9 @@ using document::Value;
 
 namespace {
 
-std::string_view string_or_empty(Value value) { return value.is_string() ? value.as_string() : std::string_view(); }
+std::string_view string_or_empty(Value value) {
+    return value.is_string() ? value.as_string() : std::string_view();
+}
 
 std::int64_t integer_or(Value value, std::int64_t otherwise) {
     return value.is_integer() ? value.as_integer() : otherwise;
@@ -62,7 +64,9 @@ void Batch::clear() {
     arena_.reset();
 }
 
-std::string_view Batch::keep(std::string text) { return kept_.emplace_back(std::move(text)); }
+std::string_view Batch::keep(std::string text) {
+    return kept_.emplace_back(std::move(text));
+}
 
 void Batch::fail(std::uint32_t record, document::Failure failure, bool parsed) {
     failed_.push_back({record, std::move(failure), parsed});
@@ -78,7 +82,8 @@ void Batch::parse(const BatchSettings& settings) {
     }
 }
 
-void Batch::parse_record(std::uint32_t number, const BatchSettings& settings, const FieldPath* id_path) {
+void Batch::parse_record(std::uint32_t number, const BatchSettings& settings,
+                         const FieldPath* id_path) {
     const io::Record& record = records.records[number];
     if (record.kind != io::RecordKind::document) {
         return fail(number, document::failure(record.reason, document::FailureType::parse), false);
@@ -116,8 +121,9 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings, co
         if (field == nullptr || !to_id(*field, id)) {
             documents_.pop_back();
             return fail(number,
-                        document::failure("field [" + id_path->text() +
-                                          "] gives no _id: it is missing, empty, or not a string or number"),
+                        document::failure(
+                            "field [" + id_path->text() +
+                            "] gives no _id: it is missing, empty, or not a string or number"),
                         true);
         }
         made.set_meta(Meta::id, Value::string(id, arena_));
@@ -130,8 +136,8 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings, co
     live_.push_back(&made);
 }
 
-/// Metadata members of the source (`_id`, `_routing`, ...) become metadata; a search hit's or dump's `_source` becomes
-/// the source. A metadata member of the wrong type stays in the source.
+/// Metadata members of the source (`_id`, `_routing`, ...) become metadata; a search hit's or
+/// dump's `_source` becomes the source. A metadata member of the wrong type stays in the source.
 void Batch::take_metadata(Document& made, const document::Object& source) {
     made.set_source(Value::object(&source));
     const Value* inner = nullptr;
@@ -167,6 +173,9 @@ void Batch::render(const BatchSettings& settings) {
             fail(live_[i]->slot, std::move(result.failure), true);
         } else if (result.fate == pipeline::Fate::dropped) {
             ++dropped_;
+        } else if (Value id = live_[i]->meta(Meta::id); id.is_string() && id.as_string().empty()) {
+            fail(live_[i]->slot, document::failure("if _id is specified it must not be empty"),
+                 true);
         } else {
             std::size_t begin = output_.size();
             document::write_json(live_[i]->source(), output_);
@@ -185,7 +194,8 @@ void Batch::render(const BatchSettings& settings) {
         item.id = string_or_empty(one.meta(Meta::id));
         item.routing = string_or_empty(one.meta(Meta::routing));
         item.version_type = settings.version_type;
-        if (item.version_type != io::VersionType::internal) item.version = integer_or(one.meta(Meta::version), -1);
+        if (item.version_type != io::VersionType::internal)
+            item.version = integer_or(one.meta(Meta::version), -1);
         item.if_seq_no = integer_or(one.meta(Meta::if_seq_no), -1);
         item.if_primary_term = integer_or(one.meta(Meta::if_primary_term), -1);
         item.source = std::string_view(output_).substr(texts[i].first, texts[i].second);

@@ -17,10 +17,12 @@ namespace penstock::job {
 
 /// How records become documents and documents become items.
 struct BatchSettings {
-    std::string index;              ///< `_index` of documents that bring none
-    std::string id_field;           ///< path of the field that gives `_id`; empty: the document's `_id` member
-    bool make_ids = true;           ///< a document without an id gets a stable one from its place in the source
-    bool honour_index = false;      ///< documents may name their own `_index`; else it is `index`
+    std::string index;  ///< `_index` of documents that bring none
+    std::string
+        id_field;  ///< path of the field that gives `_id`; empty: the document's `_id` member
+    bool make_ids =
+        true;  ///< a document without an id gets a stable one from its place in the source
+    bool honour_index = false;  ///< documents may name their own `_index`; else it is `index`
     io::WriteOp op = io::WriteOp::index;
     io::VersionType version_type = io::VersionType::internal;
 };
@@ -32,7 +34,8 @@ struct FailedDocument {
     bool parsed;  ///< its original is a JSON object
 };
 
-/// Reused from batch to batch: records, arena, documents and output keep their memory. Used by one thread at a time.
+/// Reused from batch to batch: records, arena, documents and output keep their memory. Used by one
+/// thread at a time.
 class Batch {
   public:
     io::RecordBatch records;
@@ -42,7 +45,8 @@ class Batch {
     /// The documents to run, in order.
     std::vector<document::Document*>& documents() { return live_; }
     std::vector<pipeline::ExecutionResult>& results() { return results_; }
-    /// After the pipeline: what is done becomes items (their texts live here), what failed joins `failed`.
+    /// After the pipeline: what is done becomes items (their texts live here), what failed joins
+    /// `failed`.
     void render(const BatchSettings& settings);
 
     const std::vector<io::WriteItem>& items() const { return items_; }
@@ -56,7 +60,8 @@ class Batch {
     void clear();
 
   private:
-    void parse_record(std::uint32_t record, const BatchSettings& settings, const document::FieldPath* id_path);
+    void parse_record(std::uint32_t record, const BatchSettings& settings,
+                      const document::FieldPath* id_path);
     void take_metadata(document::Document& document, const document::Object& source);
     void fail(std::uint32_t record, document::Failure failure, bool parsed);
     std::string_view keep(std::string text);

@@ -16,16 +16,11 @@ namespace {
 constexpr std::int64_t format_version = 1;
 
 json::object write_totals(const Totals& totals) {
-    return {{"read", totals.read},
-            {"created", totals.created},
-            {"updated", totals.updated},
-            {"deleted", totals.deleted},
-            {"noops", totals.noops},
-            {"dropped", totals.dropped},
-            {"failed", totals.failed},
-            {"version_conflicts", totals.version_conflicts},
-            {"batches", totals.batches},
-            {"source_incomplete", totals.source_incomplete}};
+    return {{"read", totals.read},       {"created", totals.created},
+            {"updated", totals.updated}, {"deleted", totals.deleted},
+            {"noops", totals.noops},     {"dropped", totals.dropped},
+            {"failed", totals.failed},   {"version_conflicts", totals.version_conflicts},
+            {"batches", totals.batches}, {"source_incomplete", totals.source_incomplete}};
 }
 
 std::uint64_t number(const json::object& object, const char* key) {
@@ -47,10 +42,13 @@ Totals read_totals(const json::object& object) {
     return totals;
 }
 
-std::string text(const json::object& object, const char* key) { return std::string(object.at(key).as_string()); }
+std::string text(const json::object& object, const char* key) {
+    return std::string(object.at(key).as_string());
+}
 
 Checkpoint read(const json::object& object) {
-    if (object.at("version").as_int64() != format_version) throw std::invalid_argument("another format version");
+    if (object.at("version").as_int64() != format_version)
+        throw std::invalid_argument("another format version");
     Checkpoint checkpoint;
     checkpoint.job = text(object, "job");
     checkpoint.description = text(object, "description");
@@ -60,8 +58,8 @@ Checkpoint read(const json::object& object) {
     checkpoint.totals = read_totals(object.at("totals").as_object());
     for (const json::value& item : object.at("slices").as_array()) {
         const json::object& slice = item.as_object();
-        checkpoint.slices.push_back({text(slice, "position"), number(slice, "acknowledged"), number(slice, "started"),
-                                     slice.at("finished").as_bool()});
+        checkpoint.slices.push_back({text(slice, "position"), number(slice, "acknowledged"),
+                                     number(slice, "started"), slice.at("finished").as_bool()});
     }
     return checkpoint;
 }
@@ -105,7 +103,8 @@ void CheckpointFile::save(const Checkpoint& checkpoint) const {
         out.flush();
         if (!out) throw Error("cannot write " + next.string() + ": " + std::strerror(errno));
     }
-    // A crash of this process leaves the old file or the new one; rename within a folder is atomic (POSIX).
+    // A crash of this process leaves the old file or the new one; rename within a folder is atomic
+    // (POSIX).
     std::error_code error;
     std::filesystem::rename(next, path_, error);
     if (error) throw Error("cannot write " + path_.string() + ": " + error.message());

@@ -31,7 +31,8 @@ constexpr std::size_t failures_shown = 5;
 
 /// A batch in flight: processed on its own strand, so that it can be cancelled from outside.
 struct Work {
-    explicit Work(const asio::any_io_executor& cpu) : strand(asio::make_strand(cpu)), done(cpu, 1) {}
+    explicit Work(const asio::any_io_executor& cpu)
+        : strand(asio::make_strand(cpu)), done(cpu, 1) {}
 
     Batch batch;
     std::uint64_t first_record = 0;  // within the slice
@@ -45,17 +46,19 @@ struct Work {
 using WorkPtr = std::shared_ptr<Work>;
 
 struct Slice {
-    Slice(std::unique_ptr<io::Source> the_source, const asio::any_io_executor& cpu, std::size_t in_flight)
+    Slice(std::unique_ptr<io::Source> the_source, const asio::any_io_executor& cpu,
+          std::size_t in_flight)
         : source(std::move(the_source)), pending(cpu, in_flight) {}
 
     std::unique_ptr<io::Source> source;
-    asio::experimental::concurrent_channel<void(error_code, WorkPtr)> pending;  // in order; null ends it
+    asio::experimental::concurrent_channel<void(error_code, WorkPtr)>
+        pending;  // in order; null ends it
     SliceCheckpoint checkpoint;
-    std::uint64_t read = 0;           // records, from the slice's start
-    std::uint64_t replay_until = 0;   // records before this may have been written by an earlier run
+    std::uint64_t read = 0;          // records, from the slice's start
+    std::uint64_t replay_until = 0;  // records before this may have been written by an earlier run
     std::uint64_t limit = ~std::uint64_t{0};
-    io::Progress progress;            // guarded by Impl::mutex
-    Clock::time_point next_batch;     // when throttling lets the next one go
+    io::Progress progress;         // guarded by Impl::mutex
+    Clock::time_point next_batch;  // when throttling lets the next one go
 };
 
 std::string describe(const std::exception_ptr& problem) {
@@ -81,20 +84,24 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         if (window == 0) window = static_cast<std::size_t>(runtime.cpu_threads()) + 1;
         std::size_t count = parts.sources.size();
         for (std::size_t i = 0; i < count; ++i) {
-            slices.push_back(std::make_unique<Slice>(std::move(parts.sources[i]), runtime.cpu(), window));
+            slices.push_back(
+                std::make_unique<Slice>(std::move(parts.sources[i]), runtime.cpu(), window));
             if (settings.max_docs) {
-                slices.back()->limit = *settings.max_docs / count + (i < *settings.max_docs % count ? 1 : 0);
+                slices.back()->limit =
+                    *settings.max_docs / count + (i < *settings.max_docs % count ? 1 : 0);
             }
         }
         status.requests_per_second = settings.requests_per_second;
     }
 
-    // ---- reading ----------------------------------------------------------------------------------------------
+    // ---- reading
+    // ----------------------------------------------------------------------------------------------
 
     awaitable<void> read_slice(Slice& slice) {
         while (!stopping && slice.read < slice.limit) {
             WorkPtr work = take_work();
-            std::size_t most = static_cast<std::size_t>(std::min<std::uint64_t>(settings.size, slice.limit - slice.read));
+            std::size_t most = static_cast<std::size_t>(
+                std::min<std::uint64_t>(settings.size, slice.limit - slice.read));
             bool more = co_await runtime::call_on(runtime.blocking(), [&] {
                 return slice.source->read(work->batch.records, most, settings.batch_bytes);
             });
@@ -109,15 +116,17 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
                 in_flight.push_back(work);
             }
             asio::co_spawn(work->strand, process(shared_from_this(), work),
-                           asio::bind_cancellation_slot(work->cancel.slot(), [work](std::exception_ptr problem) {
-                               work->problem = problem;
-                               work->done.try_send(error_code());
-                           }));
+                           asio::bind_cancellation_slot(work->cancel.slot(),
+                                                        [work](std::exception_ptr problem) {
+                                                            work->problem = problem;
+                                                            work->done.try_send(error_code());
+                                                        }));
             co_await slice.pending.async_send(error_code(), work, use_awaitable);
         }
     }
 
-    // ---- processing -------------------------------------------------------------------------------------------
+    // ---- processing
+    // -------------------------------------------------------------------------------------------
 
     static awaitable<void> process(std::shared_ptr<Impl> self, WorkPtr work) {
         Batch& batch = work->batch;
@@ -126,14 +135,16 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             batch.results().assign(batch.documents().size(), {pipeline::Fate::done, {}});
         } else {
             if (!work->executor) {
-                work->executor = std::make_unique<pipeline::Executor>(self->parts.pipelines, *self->parts.pipeline);
+                work->executor = std::make_unique<pipeline::Executor>(self->parts.pipelines,
+                                                                      *self->parts.pipeline);
             }
             co_await work->executor->run(batch.documents(), batch.results());
         }
         batch.render(self->settings.batch);
     }
 
-    // ---- writing ----------------------------------------------------------------------------------------------
+    // ---- writing
+    // ----------------------------------------------------------------------------------------------
 
     awaitable<void> write_slice(Slice& slice) {
         while (WorkPtr work = co_await slice.pending.async_receive(use_awaitable)) {
@@ -142,7 +153,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             co_await sink_lock.async_send(error_code(), use_awaitable);
             if (work->problem) fail(work->problem);
             // What follows a failed batch is not written, in any slice: a resume does it.
-            if (!aborted) co_await runtime::call_on(runtime.blocking(), [&] { try_write(slice, *work); });
+            if (!aborted)
+                co_await runtime::call_on(runtime.blocking(), [&] { try_write(slice, *work); });
             unlock_sink();
             if (aborted) continue;
             std::size_t records = work->batch.records.records.size();
@@ -171,7 +183,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         std::vector<io::ItemResult> results;
         if (!batch.items().empty()) parts.sink->write(batch.items(), results);
         std::string conflict;
-        for (std::size_t i = 0; i < results.size(); ++i) count(slice, work, i, results[i], change, conflict);
+        for (std::size_t i = 0; i < results.size(); ++i)
+            count(slice, work, i, results[i], change, conflict);
         for (const io::Record& record : batch.records.records) {
             if (record.kind == io::RecordKind::bad_source) change.source_incomplete = true;
         }
@@ -179,7 +192,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         report_failures(batch);
         slice.checkpoint.position = work.end_position;
         slice.checkpoint.acknowledged = work.first_record + change.read;
-        slice.checkpoint.started = std::max(slice.checkpoint.started, slice.checkpoint.acknowledged);
+        slice.checkpoint.started =
+            std::max(slice.checkpoint.started, slice.checkpoint.acknowledged);
         {
             std::lock_guard lock(mutex);
             add(status.totals, change);
@@ -190,25 +204,29 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         if (!conflict.empty()) fail(std::make_exception_ptr(Error(conflict)));
     }
 
-    /// Writing such an item a second time is a conflict with itself. A resume has to tell that from a conflict with
-    /// somebody else's document, so it must know what may have been written.
+    /// Writing such an item a second time is a conflict with itself. A resume has to tell that from
+    /// a conflict with somebody else's document, so it must know what may have been written.
     static bool conflicts_with_itself(const io::WriteItem& item) {
-        return item.op == io::WriteOp::create || item.version_type != io::VersionType::internal || item.if_seq_no >= 0;
+        return item.op == io::WriteOp::create || item.version_type != io::VersionType::internal ||
+               item.if_seq_no >= 0;
     }
 
     void note_started(Slice& slice, const Work& work) {
         const auto& items = work.batch.items();
-        if (!parts.checkpoint || std::none_of(items.begin(), items.end(), conflicts_with_itself)) return;
+        if (!parts.checkpoint || std::none_of(items.begin(), items.end(), conflicts_with_itself))
+            return;
         std::uint64_t end = work.first_record + work.batch.records.records.size();
         slice.checkpoint.started = std::max(slice.checkpoint.started, end);
         parts.checkpoint->save(current_checkpoint());
     }
 
-    void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result, Totals& change,
-               std::string& conflict) {
+    void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result,
+               Totals& change, std::string& conflict) {
         if (result.ok()) {
             std::string_view what = result.result;
-            ++(what == "created" ? change.created : what == "deleted" ? change.deleted : change.updated);
+            ++(what == "created"   ? change.created
+               : what == "deleted" ? change.deleted
+                                   : change.updated);
             return;
         }
         std::uint32_t record = work.batch.record_of(i);
@@ -231,19 +249,22 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     void report_failures(Batch& batch) {
-        std::stable_sort(batch.failed().begin(), batch.failed().end(),
-                         [](const FailedDocument& a, const FailedDocument& b) { return a.record < b.record; });
+        std::stable_sort(
+            batch.failed().begin(), batch.failed().end(),
+            [](const FailedDocument& a, const FailedDocument& b) { return a.record < b.record; });
         for (const FailedDocument& failed : batch.failed()) {
             io::DeadDocument dead = batch.dead_letter(failed);
             if (!parts.dead_letter && !parts.on_failed) {
-                throw Error("document at " + std::string(dead.location) + " failed: " + std::string(dead.message));
+                throw Error("document at " + std::string(dead.location) +
+                            " failed: " + std::string(dead.message));
             }
             if (parts.dead_letter) parts.dead_letter->write(dead);
             if (parts.on_failed) parts.on_failed(dead);
             std::lock_guard lock(mutex);
             if (status.failures.size() < failures_shown) {
-                status.failures.push_back({std::string(dead.location), std::string(dead.index), std::string(dead.id),
-                                           std::string(dead.type), std::string(dead.message)});
+                status.failures.push_back({std::string(dead.location), std::string(dead.index),
+                                           std::string(dead.id), std::string(dead.type),
+                                           std::string(dead.message)});
             }
         }
         if (parts.dead_letter) parts.dead_letter->flush();
@@ -254,7 +275,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         Checkpoint checkpoint;
         checkpoint.job = settings.fingerprint;
         checkpoint.description = settings.description;
-        for (const auto& slice : slices) checkpoint.slices.push_back(slice->checkpoint);
+        for (const auto& slice : slices)
+            checkpoint.slices.push_back(slice->checkpoint);
         checkpoint.sink = parts.sink->checkpoint();
         if (parts.dead_letter) checkpoint.dead_letter = parts.dead_letter->checkpoint();
         std::lock_guard lock(mutex);
@@ -275,8 +297,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         totals.source_incomplete = totals.source_incomplete || change.source_incomplete;
     }
 
-    /// Holds the slice back until its share of the rate allows the next batch. Short waits, so that a cancel or another
-    /// rate takes effect soon.
+    /// Holds the slice back until its share of the rate allows the next batch. Short waits, so that
+    /// a cancel or another rate takes effect soon.
     awaitable<void> throttle(Slice& slice, std::size_t records) {
         auto now = Clock::now();
         slice.next_batch = std::max(slice.next_batch, now);
@@ -284,8 +306,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         if (rate <= 0) co_return;
         constexpr double longest_wait = 1e9;  // seconds; the clock's range is not much more
         double wait = static_cast<double>(records) * static_cast<double>(slices.size()) / rate;
-        slice.next_batch +=
-            std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::min(wait, longest_wait)));
+        slice.next_batch += std::chrono::duration_cast<Clock::duration>(
+            std::chrono::duration<double>(std::min(wait, longest_wait)));
         asio::steady_timer timer(co_await asio::this_coro::executor);
         while (!stopping && requests_per_second() == rate && Clock::now() < slice.next_batch) {
             auto from = Clock::now();
@@ -305,7 +327,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         sink_lock.try_receive([](error_code) {});
     }
 
-    // ---- batches in flight ------------------------------------------------------------------------------------
+    // ---- batches in flight
+    // ------------------------------------------------------------------------------------
 
     WorkPtr take_work() {
         std::lock_guard lock(mutex);
@@ -323,7 +346,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         std::erase(in_flight, work);
     }
 
-    // ---- the whole --------------------------------------------------------------------------------------------
+    // ---- the whole
+    // --------------------------------------------------------------------------------------------
 
     void fail(std::exception_ptr problem) {
         std::lock_guard lock(mutex);
@@ -341,10 +365,12 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         co_await slice.pending.async_send(error_code(), nullptr, use_awaitable);
     }
 
-    static awaitable<void> writer(std::shared_ptr<Impl> self, Slice& slice) { co_await self->write_slice(slice); }
+    static awaitable<void> writer(std::shared_ptr<Impl> self, Slice& slice) {
+        co_await self->write_slice(slice);
+    }
 
-    /// Before anything is written: a kill from now on finds a checkpoint to go on from, and a destination that cannot
-    /// be written is found before the work is done.
+    /// Before anything is written: a kill from now on finds a checkpoint to go on from, and a
+    /// destination that cannot be written is found before the work is done.
     void begin() {
         try {
             if (parts.checkpoint) parts.checkpoint->save(current_checkpoint());
@@ -365,7 +391,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             asio::co_spawn(runtime.cpu(), reader(shared_from_this(), *slice), tell);
             asio::co_spawn(runtime.cpu(), writer(shared_from_this(), *slice), tell);
         }
-        for (std::size_t i = 0; i < slices.size() * 2; ++i) co_await ended.async_receive(use_awaitable);
+        for (std::size_t i = 0; i < slices.size() * 2; ++i)
+            co_await ended.async_receive(use_awaitable);
         try {
             co_await runtime::call_on(runtime.blocking(), [this] { conclude(); });
         } catch (...) {
@@ -384,14 +411,16 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         if (!parts.checkpoint || torn) return;
         Checkpoint checkpoint = current_checkpoint();
         checkpoint.finished = !stopping;
-        for (SliceCheckpoint& slice : checkpoint.slices) slice.finished = checkpoint.finished;
+        for (SliceCheckpoint& slice : checkpoint.slices)
+            slice.finished = checkpoint.finished;
         parts.checkpoint->save(checkpoint);
     }
 
     ReindexStatus snapshot() const {
         std::lock_guard lock(mutex);
         ReindexStatus now = status;
-        if (now.state == ReindexState::running && start != Clock::time_point()) now.took = Clock::now() - start;
+        if (now.state == ReindexState::running && start != Clock::time_point())
+            now.took = Clock::now() - start;
         now.progress = {};
         bool bytes = true;
         bool records = true;
@@ -416,10 +445,11 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     std::vector<std::unique_ptr<Slice>> slices;
     asio::experimental::concurrent_channel<void(error_code)> sink_lock;  // held while full
     asio::experimental::concurrent_channel<void(error_code)> ended;
-    std::atomic<bool> stopping{false};   // read no more
-    std::atomic<bool> aborted{false};    // write no more
+    std::atomic<bool> stopping{false};  // read no more
+    std::atomic<bool> aborted{false};   // write no more
     std::atomic<bool> cancelled{false};
-    std::atomic<bool> torn{false};       // a batch was written in part: no checkpoint fits the destination any more
+    std::atomic<bool> torn{
+        false};  // a batch was written in part: no checkpoint fits the destination any more
     Clock::time_point start;
     mutable std::mutex mutex;  // guards what follows, and Slice::progress
     ReindexStatus status;
@@ -434,12 +464,13 @@ Reindex::~Reindex() = default;
 void Reindex::resume(const Checkpoint& checkpoint) {
     Impl& impl = *impl_;
     if (checkpoint.job != impl.settings.fingerprint) {
-        throw Error("the checkpoint is of another job (" + checkpoint.description +
-                    "), or its pipeline or options have changed since: start again without resuming");
+        throw Error(
+            "the checkpoint is of another job (" + checkpoint.description +
+            "), or its pipeline or options have changed since: start again without resuming");
     }
     if (checkpoint.slices.size() != impl.slices.size()) {
-        throw Error("the checkpoint has " + std::to_string(checkpoint.slices.size()) + " slices, this job " +
-                    std::to_string(impl.slices.size()));
+        throw Error("the checkpoint has " + std::to_string(checkpoint.slices.size()) +
+                    " slices, this job " + std::to_string(impl.slices.size()));
     }
     for (std::size_t i = 0; i < impl.slices.size(); ++i) {
         Slice& slice = *impl.slices[i];
@@ -451,7 +482,8 @@ void Reindex::resume(const Checkpoint& checkpoint) {
         slice.progress = slice.source->progress();
     }
     if (!checkpoint.sink.empty()) impl.parts.sink->restore(checkpoint.sink);
-    if (impl.parts.dead_letter && !checkpoint.dead_letter.empty()) impl.parts.dead_letter->restore(checkpoint.dead_letter);
+    if (impl.parts.dead_letter && !checkpoint.dead_letter.empty())
+        impl.parts.dead_letter->restore(checkpoint.dead_letter);
     impl.status.totals = checkpoint.totals;
     impl.status.resumed = true;
 }
@@ -463,19 +495,23 @@ awaitable<ReindexStatus> Reindex::run() {
     co_return status;
 }
 
-ReindexStatus Reindex::status() const { return impl_->snapshot(); }
+ReindexStatus Reindex::status() const {
+    return impl_->snapshot();
+}
 
 void Reindex::cancel() {
     impl_->cancelled = true;
     impl_->stopping = true;
-    for (const auto& slice : impl_->slices) slice->source->interrupt();
+    for (const auto& slice : impl_->slices)
+        slice->source->interrupt();
 }
 
 void Reindex::cancel_now() {
     impl_->cancelled = true;
     impl_->stopping = true;
     impl_->aborted = true;
-    for (const auto& slice : impl_->slices) slice->source->interrupt();
+    for (const auto& slice : impl_->slices)
+        slice->source->interrupt();
     std::lock_guard lock(impl_->mutex);
     for (const WorkPtr& work : impl_->in_flight) {
         // On the batch's own strand: a cancellation slot is not thread-safe.

@@ -26,13 +26,13 @@ enum class Conflicts : std::uint8_t { abort, proceed };
 /// Names and defaults as in Elasticsearch's reindex API where it has them.
 struct ReindexSettings {
     BatchSettings batch;
-    std::size_t size = 1000;                    ///< documents in a batch, at most
-    std::size_t batch_bytes = 1024 * 1024;      ///< and source bytes
-    std::size_t batches_in_flight = 0;          ///< per slice; 0: the pipeline's and machine's choice
-    std::optional<std::uint64_t> max_docs;      ///< over all slices, divided evenly
+    std::size_t size = 1000;                ///< documents in a batch, at most
+    std::size_t batch_bytes = 1024 * 1024;  ///< and source bytes
+    std::size_t batches_in_flight = 0;      ///< per slice; 0: the pipeline's and machine's choice
+    std::optional<std::uint64_t> max_docs;  ///< over all slices, divided evenly
     Conflicts conflicts = Conflicts::abort;
-    double requests_per_second = -1;            ///< documents a second over all slices; -1: no limit
-    std::string fingerprint;                    ///< of all that decides the result; see Checkpoint::job
+    double requests_per_second = -1;  ///< documents a second over all slices; -1: no limit
+    std::string fingerprint;          ///< of all that decides the result; see Checkpoint::job
     std::string description;
 };
 
@@ -42,11 +42,11 @@ struct ReindexParts {
     const pipeline::Pipeline* pipeline = nullptr;  ///< null: documents go as they are
     std::vector<std::unique_ptr<io::Source>> sources;
     std::unique_ptr<io::Sink> sink;
-    std::unique_ptr<io::DeadLetter> dead_letter;   ///< may be null
-    /// Told of every failed document, one call at a time, on a pool thread; may be empty. With neither this nor a dead
-    /// letter a failed document ends the job.
+    std::unique_ptr<io::DeadLetter> dead_letter;  ///< may be null
+    /// Told of every failed document, one call at a time, on a pool thread; may be empty. With
+    /// neither this nor a dead letter a failed document ends the job.
     std::function<void(const io::DeadDocument&)> on_failed;
-    std::optional<CheckpointFile> checkpoint;      ///< none: the job cannot be resumed
+    std::optional<CheckpointFile> checkpoint;  ///< none: the job cannot be resumed
 };
 
 enum class ReindexState : std::uint8_t { running, finished, cancelled, failed };
@@ -69,30 +69,31 @@ struct ReindexStatus {
     std::chrono::nanoseconds took{0};
     std::chrono::nanoseconds throttled{0};
     double requests_per_second = -1;
-    io::Progress progress;       ///< summed over the slices
+    io::Progress progress;  ///< summed over the slices
     bool resumed = false;
-    std::string error;           ///< why it failed
+    std::string error;                  ///< why it failed
     std::vector<FailureNote> failures;  ///< the first of this run
 };
 
-/// Runs once. Reading, processing and writing overlap, joined by bounded queues: a slow model or sink stops the reader.
-/// Batches are written, and acknowledged to the checkpoint, in the source's order. Status, cancel and rethrottle may be
-/// called from any thread while `run` is awaited.
+/// Runs once. Reading, processing and writing overlap, joined by bounded queues: a slow model or
+/// sink stops the reader. Batches are written, and acknowledged to the checkpoint, in the source's
+/// order. Status, cancel and rethrottle may be called from any thread while `run` is awaited.
 class Reindex {
   public:
     Reindex(runtime::Runtime& runtime, ReindexSettings settings, ReindexParts parts);
     ~Reindex();
 
-    /// Goes on after `checkpoint`; before run. Throws penstock::Error when it is of another job, or when source or
-    /// sink no longer fit it.
+    /// Goes on after `checkpoint`; before run. Throws penstock::Error when it is of another job, or
+    /// when source or sink no longer fit it.
     void resume(const Checkpoint& checkpoint);
 
-    /// Resumes on the caller's executor when all is done, cancelled or failed; the answer is the final status. Does not
-    /// throw for what happens to the job.
+    /// Resumes on the caller's executor when all is done, cancelled or failed; the answer is the
+    /// final status. Does not throw for what happens to the job.
     boost::asio::awaitable<ReindexStatus> run();
 
     ReindexStatus status() const;
-    /// Stops reading, also from a pipe that has nothing to say; what is in flight is finished, written and acknowledged.
+    /// Stops reading, also from a pipe that has nothing to say; what is in flight is finished,
+    /// written and acknowledged.
     void cancel();
     /// Also gives up what is in flight (it is done again by a resume).
     void cancel_now();

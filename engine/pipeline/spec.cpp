@@ -83,7 +83,8 @@ const std::vector<OptionSpec>& common_options() {
     static const std::vector<OptionSpec> options = {
         {.name = "if",
          .type = OptionType::string,
-         .doc = "Condition; the processor runs only on documents for which it is true."},
+         .doc = "Condition: run only on documents for which it is true. Not available in this "
+                "version: a pipeline with conditions is refused."},
         {.name = "tag",
          .type = OptionType::string,
          .doc = "Name of this step in statistics, failures and messages."},

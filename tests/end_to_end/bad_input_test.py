@@ -210,8 +210,7 @@ class Files(BadInputTest):
         check("UTF-16, little end first", "in.ndjson", (FIRST + LAST).decode().encode("utf-16"), [utf16], [])
         check("UTF-16, big end first", "in.ndjson", b"\xfe\xff" + FIRST.decode().encode("utf-16-be"), [utf16], [])
         check("UTF-32 without a mark", "in.ndjson", FIRST.decode().encode("utf-32-le"), ["", ""], [])
-        check("file that ends in half a line", "in.ndjson", FIRST + LAST + b'{"n":"ab', ["in.ndjson"[:0]], both)
-        check("program file", "in.ndjson", open("/bin/true", "rb").read()[:20_000], None, [])if False else None
+        check("file that ends in half a line", "in.ndjson", FIRST + LAST + b'{"n":"ab', [""], both)
 
     def test_a_program_file(self):
         with open("/bin/sh", "rb") as program:
@@ -229,7 +228,7 @@ class Files(BadInputTest):
             "gzip without its last byte": (packed[:-1], "the gzip data is cut off at compressed byte"),
             "gzip with a wrong checksum": (packed[:-8] + b"\0\0\0\0" + packed[-4:], "incorrect data check"),
             "gzip with a wrong length": (packed[:-4] + b"\1\2\3\4", "incorrect length check"),
-            "gzip with a damaged middle": (packed[:200] + b"\xff" * 50 + packed[250:], "corrupt gzip data near compressed byte"),
+            "gzip with a damaged middle": (packed[:200] + b"\xff" * 50 + packed[250:], "gzip data"),
             "gzip with bytes behind its end": (packed + b"garbage", "unknown bytes after the end of the data"),
             "gzip of zero bytes": (gzip.compress(b""), None),
             "gzip with a header alone": (packed[:10], "cut off"),
@@ -277,8 +276,8 @@ class Files(BadInputTest):
         both = ["first", "last"]
         check = self.check
         check("JSON list that is not closed", "in.json", b"[" + first + b"," + last, ["the JSON array is not closed"], both)
-        check("JSON list cut off inside a document", "in.json", b"[" + first + b',{"n":', ["the file ends inside this value"],
-              ["first"])
+        check("JSON list cut off inside a document", "in.json", b"[" + first + b',{"n":', ["the file ends inside this value",
+              "the JSON array is not closed: the file is incomplete"], ["first"])
         check("JSON list with a trailing comma", "in.json", b"[" + first + b"," + last + b",]", [], both, code=0)
         check("JSON list of scalars", "in.json", b'[1,"a",null,true,' + last + b"]", ["a document must be a JSON object"] * 4,
               ["last"])
@@ -405,7 +404,8 @@ class Places(BadInputTest):
         refused = self.refused
         refused("destination in a folder that is not there", "in.ndjson", "gone/out.ndjson", "gone/out.ndjson: No such file")
         refused("destination behind a file", "in.ndjson", "in.ndjson/out.ndjson", "in.ndjson/out.ndjson: Not a directory")
-        refused("destination that is a directory", "in.ndjson", "data", "data")if os.path.isdir(self.path("data")) else None
+        os.mkdir(self.path("folder"))
+        refused("destination that is a directory", "in.ndjson", "folder", "cannot open for writing folder: Is a directory")
         refused("compressed destination", "in.ndjson", "out.ndjson.gz", "cannot write compressed files")
         refused("device that is full", "in.ndjson", "/dev/full", "No space left on device")
         refused("index name in capitals", "in.ndjson", "index:UPPER", "must be lowercase")
@@ -519,20 +519,13 @@ class IntoTheIndex(BadInputTest):
         vector = [0.5] * 200
         good = {"_id": "v", "v": vector}
         arrive = ("first", "v", "last")
-        self.refuse("_id of 600 bytes", [{"_id": "i" * 600}], "id [")
+        self.refuse("_id that is empty", [{"_id": "", "n": 1}], "if _id is specified it must not be empty")
+        self.refuse("_id of 600 bytes", [{"_id": "i" * 600}], "id is too long, must be no longer than 512 bytes but was: 600")
         self.refuse("vector with the wrong dimensions", [good, {"_id": "w", "v": vector[:150]}],
                     "150", arrive)
         self.refuse("vector with a string inside", [good, {"_id": "w", "v": vector[:-1] + ["x"]}], "[v]", arrive)
         self.refuse("vector with null inside", [good, {"_id": "w", "v": vector[:-1] + [None]}], "[v]", arrive)
         self.refuse("vector with a number that is too large", [good, {"_id": "w", "v": vector[:-1] + [1e300]}], "[v]", arrive)
-        self.refuse("_index that is no name", [{"_id": "w", "n": 1}], "", arrive) if False else None
-
-    def test_an_empty_id_gets_one(self):
-        self.write("in.ndjson", b'{"_id":"","n":1}\n')
-        response, _ = self.reindex("in.ndjson", code=0)
-        self.assertEqual(response["created"], 1)
-        self.assertNotEqual(self.ids()[0], "")
-        self.note("_id empty", "(gets a stable id)")
 
 
 class Pipelines(ToolTest):

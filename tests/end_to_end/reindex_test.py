@@ -443,6 +443,24 @@ class Resume(ReindexTest):
         self.assertEqual(response["version_conflicts"], 0)
         self.assertEqual(self.numbers(self.index("x").values()), list(range(600)))
 
+    def test_killed_between_writing_and_acknowledging(self):
+        """The moment that kills rarely meet: the checkpoint says that 40 were begun and 20 acknowledged."""
+        self.write("in.ndjson", "".join(json.dumps({"_id": str(i), "_version": 5, "n": i}) + "\n" for i in range(60)))
+        for more in (("--version-type", "external"), ("--op-type", "create"), ()):
+            shutil.rmtree(self.path("data"), ignore_errors=True)
+            job = ("in.ndjson", "index:x", "--checkpoint", "c.json", "--size", "20", *more)
+            self.reindex(*job, "--max-docs", "20")
+            with open(self.path("c.json"), encoding="utf-8") as text:
+                checkpoint = json.load(text)
+            self.reindex(*job, "--max-docs", "40", "--resume")
+            checkpoint["slices"][0]["started"] = 40
+            self.write("c.json", json.dumps(checkpoint))
+            response = self.response(*job, "--resume")
+            self.assertEqual(response["version_conflicts"], 0, more)
+            self.assertEqual(response["total"], 60)
+            self.assertEqual(response["noops"] + response["updated"], 20)
+            self.assertEqual(self.numbers(self.index("x").values()), list(range(60)))
+
     def test_kills_do_not_double_failures(self):
         self.corpus(600)
         self.write("p.yml", "processors: [{fail: {message: no}}]\n")
@@ -457,6 +475,18 @@ class Resume(ReindexTest):
         response = self.response("in.ndjson", "index:x", "--size", "20", "--resume", *slow, code=3)
         self.assertEqual(response["dead_letter_count"], 600)
         self.assertEqual(self.numbers(line["document"]["source"] for line in self.read("f.ndjson")), list(range(600)))
+
+    def test_a_dead_letter_that_cannot_be_written_doubles_nothing(self):
+        self.write("in.ndjson", "".join(json.dumps({"n": i}) + "\n" for i in range(30)) + "bad\n")
+        for slices in ("1", "3"):
+            shutil.rmtree(self.path("data"), ignore_errors=True)
+            job = ("in.ndjson", "out.ndjson", "--size", "10", "--slices", slices)
+            failed = self.reindex(*job, "--overwrite", "--dead-letter", "/dev/full", code=1)
+            self.assertIn("cannot write to /dev/full: No space left on device", failed.err)
+            self.reindex(*job, "--resume", "--dead-letter", "dead.ndjson", code=3)
+            self.assertEqual(self.numbers(self.read("out.ndjson")), list(range(30)))
+            self.assertEqual(len(self.read("dead.ndjson")), 1)
+            os.remove(self.path("dead.ndjson"))
 
     def test_without_resume_it_starts_anew_and_says_so(self):
         self.corpus(400)
@@ -556,9 +586,9 @@ class Resume(ReindexTest):
         failed = self.reindex("in.ndjson", "out.ndjson", "--resume", code=1)
         self.assertIn("out.ndjson is shorter than when the checkpoint was made", failed.err)
 
-    def test_standard_input_starts_over(self):
-        self.reindex("-", "index:x", "--resume", stdin='{"n":1}\n', code=None)
-        self.reindex("-", "index:x", "--resume", stdin='{"n":2}\n', code=None)
+    def test_standard_input_cannot_be_resumed(self):
+        refused = self.reindex("-", "index:x", "--resume", stdin='{"n":1}\n', code=1)
+        self.assertIn("standard input cannot be read again", refused.err)
 
     def test_the_same_job_twice_at_once(self):
         self.corpus(400)

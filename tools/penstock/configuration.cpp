@@ -162,12 +162,12 @@ std::string read_file(const fs::path& file) {
     return content.str();
 }
 
-/// Installed: PREFIX/bin/penstock with PREFIX/lib/penstock/plugins and PREFIX/share/penstock. Built: the plugins beside
+/// Installed: PREFIX/bin/penstock with PREFIX/lib/.../penstock/plugins and PREFIX/share/penstock. Built: the plugins beside
 /// the program.
 void set_defaults(Configuration& configuration) {
     fs::path here = program_directory();
     configuration.data_directory = ".penstock";
-    for (fs::path plugins : {here / "plugins", here / "../lib/penstock/plugins"}) {
+    for (fs::path plugins : {here / "plugins", here / PENSTOCK_PLUGIN_PATH}) {
         if (fs::is_directory(plugins)) configuration.plugin_directories.push_back(plugins.lexically_normal());
     }
     fs::path models = here / "../share/penstock/models";

@@ -53,7 +53,8 @@ struct ReindexOptions {
 
 std::string hash(const std::string& text) {
     char out[20];
-    std::snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+    std::snprintf(out, sizeof out, "%016llx",
+                  static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
     return out;
 }
 
@@ -100,22 +101,25 @@ class ReindexCommand {
         if (checkpoint) {
             reindex.resume(*checkpoint);
             if (!options_.quiet && !common_.json) {
-                std::fprintf(stderr, "resuming after %s documents\n", group_digits(checkpoint->totals.read).c_str());
+                std::fprintf(stderr, "resuming after %s documents\n",
+                             group_digits(checkpoint->totals.read).c_str());
             }
         }
         return conclude(follow(reindex));
     }
 
   private:
-    /// Which job this is: what decides where documents come from, what becomes of them and where they go.
+    /// Which job this is: what decides where documents come from, what becomes of them and where
+    /// they go.
     void identify() {
-        fingerprint_ = options_.source + '\n' + options_.dest + '\n' + loaded_.fingerprint + '\n' + options_.format +
-                       '\n' + options_.id_field + '\n' + options_.op_type + '\n' + options_.version_type + '\n' +
-                       options_.slices;
+        fingerprint_ = options_.source + '\n' + options_.dest + '\n' + loaded_.fingerprint + '\n' +
+                       options_.format + '\n' + options_.id_field + '\n' + options_.op_type + '\n' +
+                       options_.version_type + '\n' + options_.slices;
         std::string name = hash(options_.source + '\n' + options_.dest + '\n' + options_.pipeline);
         fs::path data = workspace_.configuration().data_directory;
-        checkpoint_path_ = options_.checkpoint.empty() ? data / "tasks" / ("reindex-" + name + ".json")
-                                                       : fs::path(options_.checkpoint);
+        checkpoint_path_ = options_.checkpoint.empty()
+                               ? data / "tasks" / ("reindex-" + name + ".json")
+                               : fs::path(options_.checkpoint);
         dead_letter_path_ = options_.dead_letter.empty()
                                 ? data / "dead_letter" / ("reindex-" + name + ".dead-letter.ndjson")
                                 : fs::path(options_.dead_letter);
@@ -124,27 +128,32 @@ class ReindexCommand {
     /// Reading what is being written would not end, or would destroy the source.
     void check_places() const {
         if (options_.resume && options_.source == "-") {
-            throw Error("standard input cannot be read again, so there is nothing to resume: write it to a file first");
+            throw Error(
+                "standard input cannot be read again, so there is nothing to resume: write it to a "
+                "file first");
         }
         if (options_.source == options_.dest && options_.source != "-") {
             throw Error("source and destination are the same: " + options_.source);
         }
-        if (!options_.dest.starts_with("index:") && options_.dest != "-" && is_source(options_.dest)) {
-            throw Error("the destination " + options_.dest + " lies in the source " + options_.source);
+        if (!options_.dest.starts_with("index:") && options_.dest != "-" &&
+            is_source(options_.dest)) {
+            throw Error("the destination " + options_.dest + " lies in the source " +
+                        options_.source);
         }
         if (!options_.dead_letter.empty() && is_source(options_.dead_letter)) {
-            throw Error("the dead letter " + options_.dead_letter + " lies in the source " + options_.source +
-                        ": name another one");
+            throw Error("the dead letter " + options_.dead_letter + " lies in the source " +
+                        options_.source + ": name another one");
         }
     }
 
     /// Whether `file` is, or would be once it is made, a file that the source means.
     bool is_source(const fs::path& file) const {
         if (options_.source == "-" || options_.source.starts_with("index:")) return false;
-        fs::path target = fs::weakly_canonical(file);
-        fs::path source = fs::weakly_canonical(options_.source);
+        fs::path target = fs::weakly_canonical(fs::absolute(file));
+        fs::path source = fs::weakly_canonical(fs::absolute(options_.source));
         if (fs::is_directory(source)) {
-            return std::mismatch(source.begin(), source.end(), target.begin(), target.end()).first == source.end();
+            return std::mismatch(source.begin(), source.end(), target.begin(), target.end())
+                       .first == source.end();
         }
         return source == target || ::fnmatch(source.c_str(), target.c_str(), FNM_PATHNAME) == 0;
     }
@@ -169,25 +178,33 @@ class ReindexCommand {
             // Not readable: it is about to be replaced anyway.
         }
         if (before && !before->finished && !options_.quiet) {
-            std::fprintf(stderr, "starting from the beginning; an earlier run stopped after %s documents, "
-                         "which --resume would continue\n", group_digits(before->totals.read).c_str());
+            std::fprintf(stderr,
+                         "starting from the beginning; an earlier run stopped after %s documents, "
+                         "which --resume would continue\n",
+                         group_digits(before->totals.read).c_str());
         }
     }
 
-    /// Failures of another run may be the only copy of their documents: that file is put aside, never removed.
+    /// Failures of another run may be the only copy of their documents: that file is put aside,
+    /// never removed.
     void keep_older_dead_letter() const {
         std::error_code error;
         if (fs::file_size(dead_letter_path_, error) == 0 || error) return;
         constexpr std::string_view extension = ".dead-letter.ndjson";
         std::string name = dead_letter_path_.string();
-        std::string end = name.ends_with(extension) ? std::string(extension) : dead_letter_path_.extension().string();
+        std::string end = name.ends_with(extension) ? std::string(extension)
+                                                    : dead_letter_path_.extension().string();
         name.resize(name.size() - end.size());
         int number = 1;
         auto aside = [&] { return name + "." + std::to_string(number) + end; };
-        while (fs::exists(aside())) ++number;
+        while (fs::exists(aside()))
+            ++number;
         fs::rename(dead_letter_path_, aside(), error);
-        if (error) throw Error("cannot rename " + dead_letter_path_.string() + ": " + error.message());
-        if (!options_.quiet) std::fprintf(stderr, "failed documents of an earlier run are kept in %s\n", aside().c_str());
+        if (error)
+            throw Error("cannot rename " + dead_letter_path_.string() + ": " + error.message());
+        if (!options_.quiet)
+            std::fprintf(stderr, "failed documents of an earlier run are kept in %s\n",
+                         aside().c_str());
     }
 
     job::ReindexSettings settings() const {
@@ -195,15 +212,18 @@ class ReindexCommand {
         settings.batch.index = options_.dest.starts_with("index:") ? options_.dest.substr(6) : "";
         settings.batch.id_field = options_.id_field;
         settings.batch.op = options_.op_type == "create" ? io::WriteOp::create : io::WriteOp::index;
-        settings.batch.version_type = options_.version_type == "external"       ? io::VersionType::external
-                                      : options_.version_type == "external_gte" ? io::VersionType::external_gte
-                                                                                : io::VersionType::internal;
+        settings.batch.version_type =
+            options_.version_type == "external"       ? io::VersionType::external
+            : options_.version_type == "external_gte" ? io::VersionType::external_gte
+                                                      : io::VersionType::internal;
         settings.size = options_.size;
-        // A pipeline that waits for a model gets smaller batches: more of them overlap, and less is done again after
-        // a crash.
-        settings.batch_bytes = loaded_.pipeline && loaded_.pipeline->waits ? 64 * 1024 : 1024 * 1024;
+        // A pipeline that waits for a model gets smaller batches: more of them overlap, and less is
+        // done again after a crash.
+        settings.batch_bytes =
+            loaded_.pipeline && loaded_.pipeline->waits ? 64 * 1024 : 1024 * 1024;
         settings.max_docs = options_.max_docs;
-        settings.conflicts = options_.conflicts == "proceed" ? job::Conflicts::proceed : job::Conflicts::abort;
+        settings.conflicts =
+            options_.conflicts == "proceed" ? job::Conflicts::proceed : job::Conflicts::abort;
         settings.requests_per_second = options_.requests_per_second;
         settings.fingerprint = hash(fingerprint_);
         settings.description = "reindex from [" + options_.source + "] to [" + options_.dest + "]";
@@ -214,7 +234,8 @@ class ReindexCommand {
         io::SourceOptions source;
         source.location = options_.source;
         if (!options_.format.empty()) source.format = io::format_from_name(options_.format);
-        bool uses_index = options_.source.starts_with("index:") || options_.dest.starts_with("index:");
+        bool uses_index =
+            options_.source.starts_with("index:") || options_.dest.starts_with("index:");
         if (uses_index) source.store = workspace_.indices();
         job::ReindexParts parts;
         parts.pipelines = loaded_.set;
@@ -237,7 +258,10 @@ class ReindexCommand {
     }
 
     std::size_t slice_count() {
-        if (options_.slices == "auto") return options_.source == "-" ? 1 : static_cast<std::size_t>(workspace_.runtime().cpu_threads());
+        if (options_.slices == "auto")
+            return options_.source == "-"
+                       ? 1
+                       : static_cast<std::size_t>(workspace_.runtime().cpu_threads());
         return std::stoul(options_.slices);
     }
 
@@ -253,13 +277,14 @@ class ReindexCommand {
         std::optional<Clock::time_point> told_to_stop;
         DeploymentStatsFile stats(workspace_);
         ProgressLine progress(options_.quiet || common_.json);
-        auto done = boost::asio::co_spawn(workspace_.runtime().cpu(), reindex.run(), boost::asio::use_future);
+        auto done = boost::asio::co_spawn(workspace_.runtime().cpu(), reindex.run(),
+                                          boost::asio::use_future);
         while (done.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
             progress.update(reindex.status());
             stats.update();
             if (interrupt.count() < 2) continue;
-            // What does not hear, such as a device that does not answer, must not hold the user up. The checkpoint is
-            // good at any moment.
+            // What does not hear, such as a device that does not answer, must not hold the user up.
+            // The checkpoint is good at any moment.
             if (!told_to_stop) told_to_stop = Clock::now();
             if (Clock::now() - *told_to_stop > patience) ::_exit(exit_interrupted);
         }
@@ -277,19 +302,24 @@ class ReindexCommand {
         }
         if (status.state == job::ReindexState::failed) {
             std::fprintf(stderr, "penstock: %s\n", status.error.c_str());
-            if (options_.source != "-") std::fprintf(stderr, "the same command with --resume goes on from there\n");
+            if (options_.source != "-")
+                std::fprintf(stderr, "the same command with --resume goes on from there\n");
             return exit_error;
         }
         if (status.state == job::ReindexState::cancelled) {
-            if (options_.source != "-") std::fprintf(stderr, "stopped; the same command with --resume goes on from there\n");
+            if (options_.source != "-")
+                std::fprintf(stderr,
+                             "stopped; the same command with --resume goes on from there\n");
             return exit_interrupted;
         }
-        return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed : exit_ok;
+        return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed
+                                                                           : exit_ok;
     }
 
     void print_summary(const job::ReindexStatus& status) const {
         const job::Totals& totals = status.totals;
-        std::string line = group_digits(totals.created) + " created, " + group_digits(totals.updated) + " updated";
+        std::string line =
+            group_digits(totals.created) + " created, " + group_digits(totals.updated) + " updated";
         auto add = [&](std::uint64_t count, const char* what) {
             if (count > 0) line += ", " + group_digits(count) + " " + what;
         };
@@ -303,9 +333,11 @@ class ReindexCommand {
         }
         if (totals.failed > 0) {
             if (totals.failed > status.failures.size()) std::fprintf(stderr, "  ...\n");
-            std::fprintf(stderr, "failed documents, with reasons: %s\n", dead_letter_path_.string().c_str());
+            std::fprintf(stderr, "failed documents, with reasons: %s\n",
+                         dead_letter_path_.string().c_str());
         }
-        if (totals.source_incomplete) std::fprintf(stderr, "a part of the source could not be read\n");
+        if (totals.source_incomplete)
+            std::fprintf(stderr, "a part of the source could not be read\n");
     }
 
     /// Elasticsearch's reindex response, and after it what it does not have.
@@ -313,10 +345,12 @@ class ReindexCommand {
         const job::Totals& totals = status.totals;
         std::string out = "{";
         auto number = [&](const char* name, std::uint64_t value) {
-            out += (out.size() > 1 ? ",\"" : "\"") + std::string(name) + "\":" + std::to_string(value);
+            out +=
+                (out.size() > 1 ? ",\"" : "\"") + std::string(name) + "\":" + std::to_string(value);
         };
         auto milliseconds = [](std::chrono::nanoseconds time) {
-            return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+            return static_cast<std::uint64_t>(
+                std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
         };
         number("took", milliseconds(status.took));
         out += ",\"timed_out\":false";
@@ -344,8 +378,8 @@ class ReindexCommand {
         document::write_json_string(totals.failed > 0 ? dead_letter_path_.string() : "", out);
         out += std::string(",\"canceled\":") +
                (status.state == job::ReindexState::cancelled ? "\"by user request\"" : "null") +
-               ",\"source_incomplete\":" + (totals.source_incomplete ? "true" : "false") + ",\"resumed\":" +
-               (status.resumed ? "true" : "false") + "}\n";
+               ",\"source_incomplete\":" + (totals.source_incomplete ? "true" : "false") +
+               ",\"resumed\":" + (status.resumed ? "true" : "false") + "}\n";
         std::fwrite(out.data(), 1, out.size(), stdout);
     }
 
@@ -378,59 +412,89 @@ void add_reindex(CommandLine& line) {
     CLI::App* command = line.add(
         line.app, "reindex", "Run a corpus through a pipeline into an index or a file; resumable",
         "  penstock reindex --source speeches.ndjson --dest index:speeches --pipeline embed\n"
-        "  penstock reindex --source 'logs/*.ndjson.gz' --dest index:logs --pipeline logs --slices auto --resume\n"
-        "  penstock reindex --source index:old --dest index:new --pipeline fix --requests-per-second 500\n"
+        "  penstock reindex --source 'logs/*.ndjson.gz' --dest index:logs --pipeline logs --slices "
+        "auto --resume\n"
+        "  penstock reindex --source index:old --dest index:new --pipeline fix "
+        "--requests-per-second 500\n"
         "  penstock reindex --source failed.dead-letter.ndjson --dest index:logs --pipeline logs");
-    command->add_option("--source", options->source,
-                        "File, directory or glob (NDJSON, JSON, CSV, TSV; gzip, zstd), - for standard input, or index:NAME")
+    command
+        ->add_option("--source", options->source,
+                     "File, directory or glob (NDJSON, JSON, CSV, TSV; gzip, zstd), - for standard "
+                     "input, or index:NAME")
         ->required();
-    command->add_option("--dest", options->dest, "index:NAME, an NDJSON file, or - for standard output")->required();
-    command->add_option("--pipeline", options->pipeline,
-                        "A definition file, or an id in the pipeline directories; _none for none")
+    command
+        ->add_option("--dest", options->dest,
+                     "index:NAME, an NDJSON file, or - for standard output")
+        ->required();
+    command
+        ->add_option("--pipeline", options->pipeline,
+                     "A definition file, or an id in the pipeline directories; _none for none")
         ->type_name("PIPELINE");
-    command->add_option("--id-field", options->id_field,
-                        "Field that gives _id; else the document's _id, else one made from its place in the source")
+    command
+        ->add_option("--id-field", options->id_field,
+                     "Field that gives _id; else the document's _id, else one made from its place "
+                     "in the source")
         ->type_name("FIELD")
         ->check([](const std::string& text) -> std::string {
             return document::FieldPath::parse(text) ? "" : "[" + text + "] is not a field's name";
         });
     command->add_option("--format", options->format, "Format of the source, else by its extension")
         ->check(CLI::IsMember({"ndjson", "jsonl", "json", "csv", "tsv", "dead_letter"}));
-    command->add_option("--op-type,--op_type", options->op_type, "create: only documents that are not there")
+    command
+        ->add_option("--op-type,--op_type", options->op_type,
+                     "create: only documents that are not there")
         ->check(CLI::IsMember({"index", "create"}))
         ->capture_default_str();
-    command->add_option("--version-type,--version_type", options->version_type, "Versioning of the destination")
+    command
+        ->add_option("--version-type,--version_type", options->version_type,
+                     "Versioning of the destination")
         ->check(CLI::IsMember({"internal", "external", "external_gte"}))
         ->capture_default_str();
-    command->add_option("--conflicts", options->conflicts, "On a version conflict: abort, or count it and proceed")
+    command
+        ->add_option("--conflicts", options->conflicts,
+                     "On a version conflict: abort, or count it and proceed")
         ->check(CLI::IsMember({"abort", "proceed"}))
         ->capture_default_str();
     command->add_option("--size", options->size, "Documents in a batch, at most")
         ->check(CLI::Range(1, 100'000))
         ->capture_default_str();
-    command->add_option("--max-docs,--max_docs", options->max_docs, "Stop after so many documents of the source")
+    command
+        ->add_option("--max-docs,--max_docs", options->max_docs,
+                     "Stop after so many documents of the source")
         ->check(CLI::NonNegativeNumber);
-    command->add_option("--slices", options->slices, "Divide the source into so many parts that are read at once, or auto")
+    command
+        ->add_option("--slices", options->slices,
+                     "Divide the source into so many parts that are read at once, or auto")
         ->check([](const std::string& text) -> std::string {
             if (text == "auto") return "";
-            bool number = !text.empty() && text.size() <= 4 && text.find_first_not_of("0123456789") == std::string::npos;
-            return number && std::stoul(text) >= 1 && std::stoul(text) <= 1024 ? "" : "must be auto or 1 to 1024";
+            bool number = !text.empty() && text.size() <= 4 &&
+                          text.find_first_not_of("0123456789") == std::string::npos;
+            return number && std::stoul(text) >= 1 && std::stoul(text) <= 1024
+                       ? ""
+                       : "must be auto or 1 to 1024";
         })
         ->capture_default_str();
-    command->add_option("--requests-per-second,--requests_per_second", options->requests_per_second,
-                        "Documents a second over all slices; -1 for no limit")
+    command
+        ->add_option("--requests-per-second,--requests_per_second", options->requests_per_second,
+                     "Documents a second over all slices; -1 for no limit")
         ->check([](const std::string& text) -> std::string {
             char* end = nullptr;
             double value = std::strtod(text.c_str(), &end);
-            return *end == 0 && (value == -1 || value > 0) ? "" : "must be positive, or -1 for no limit";
+            return *end == 0 && (value == -1 || value > 0) ? ""
+                                                           : "must be positive, or -1 for no limit";
         })
         ->capture_default_str();
-    command->add_flag("--resume", options->resume, "Go on where the same command was stopped or killed");
-    command->add_flag("--overwrite", options->overwrite, "Replace a destination file that has content");
-    command->add_option("--dead-letter", options->dead_letter,
-                        "File for failed documents; else one in the data directory")
+    command->add_flag("--resume", options->resume,
+                      "Go on where the same command was stopped or killed");
+    command->add_flag("--overwrite", options->overwrite,
+                      "Replace a destination file that has content");
+    command
+        ->add_option("--dead-letter", options->dead_letter,
+                     "File for failed documents; else one in the data directory")
         ->type_name("FILE");
-    command->add_option("--checkpoint", options->checkpoint, "File that remembers how far the job is; else one in the data directory")
+    command
+        ->add_option("--checkpoint", options->checkpoint,
+                     "File that remembers how far the job is; else one in the data directory")
         ->type_name("FILE");
     command->add_flag("--quiet", options->quiet, "No progress, no summary");
     command->callback([&line, options] {
