@@ -81,6 +81,13 @@ class RawFile {
         return true;
     }
 
+    /// Bytes, the end or a fault are there; always so for files.
+    bool ready() const {
+        if (seekable_ || !ahead_.empty()) return true;
+        ::pollfd waits = {fd_, POLLIN, 0};
+        return ::poll(&waits, 1, 0) != 0;
+    }
+
     bool seekable() const { return seekable_; }
     std::uint64_t offset() const { return offset_; }
     const std::string& path() const { return path_; }
@@ -124,6 +131,7 @@ class PlainInput final : public ByteInput {
     std::size_t read(char* out, std::size_t size) override { return file_->read(out, size); }
     std::uint64_t raw_bytes() const override { return file_->offset(); }
     bool seekable() const override { return file_->seekable(); }
+    bool ready() const override { return file_->ready(); }
 
     bool skip_to(std::uint64_t offset) override {
         if (file_->seekable()) return file_->seek(offset);

@@ -21,6 +21,10 @@ class ByteInput {
     /// fault have been delivered by then.
     virtual std::size_t read(char* out, std::size_t size) = 0;
 
+    /// Whether read() would return without waiting for somebody else. Always so for files; of
+    /// compressed pipes it is not known, and they count as ready.
+    virtual bool ready() const { return true; }
+
     /// Goes on at decompressed offset `offset`, which must not lie behind what was read. Plain
     /// files seek, all others read and discard. False when the input ends before it.
     virtual bool skip_to(std::uint64_t offset) = 0;

@@ -84,6 +84,8 @@ class FileSource final : public Source {
         at_end_ = false;
         while (out.records.size() < max_records && out.buffer.size() < max_bytes && !at_end_ &&
                current_ < parts_.size()) {
+            // What a pipe has said goes on its way; nobody waits for a batch to fill.
+            if (reader_ && part().file.pipe && !out.records.empty() && !reader_->ready()) break;
             if (!reader_) {
                 open_file(out);
             } else {

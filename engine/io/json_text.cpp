@@ -130,6 +130,8 @@ std::string base64(std::string_view bytes, bool url_safe) {
             out.push_back(alphabet[(bits >> static_cast<unsigned>(held - 6)) & 63U]);
     }
     if (held > 0) out.push_back(alphabet[(bits << static_cast<unsigned>(6 - held)) & 63U]);
+    while (!url_safe && out.size() % 4 != 0)
+        out.push_back('=');
     return out;
 }
 

@@ -14,7 +14,7 @@ namespace penstock::io {
 /// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 pass as they are.
 void append_json_string(std::string& out, std::string_view text);
 bool is_valid_utf8(std::string_view text);
-/// Without padding; `url_safe` uses - and _.
+/// RFC 4648; `url_safe` uses - and _ and no padding.
 std::string base64(std::string_view bytes, bool url_safe);
 /// Accepts both alphabets, with or without padding; nothing when it is not Base64.
 std::optional<std::string> base64_decode(std::string_view text);

@@ -38,6 +38,8 @@ class Window {
 
     std::uint64_t offset() const { return offset_; }
     const std::string& fault() const { return fault_; }
+    /// Whether a whole line is at hand, or more could be read without waiting.
+    bool ready() const { return view().find('\n') != std::string_view::npos || input_.ready(); }
 
   private:
     ByteInput& input_;
@@ -66,6 +68,8 @@ class RecordReader {
     void resume_at_line_after(std::uint64_t offset);
 
     ReaderState state() const;
+    /// Whether next() would probably not wait for a pipe's other end.
+    bool ready() const { return window_.ready(); }
     /// A fault of the input, met so far.
     const std::string& fault() const { return window_.fault(); }
     /// At the end: what is wrong with the stream as a whole although every byte could be read.

@@ -26,6 +26,12 @@ bool to_id(Value value, std::string& out) {
     return !out.empty();
 }
 
+/// The line of a record of one line is told by its location.
+std::string reason(const document::JsonError& error, std::string_view text) {
+    if (text.find('\n') != std::string_view::npos) return error.text();
+    return error.message + " at column " + std::to_string(error.column);
+}
+
 /// The metadata field that a member of the source stands for, when it is of that field's type.
 std::optional<Meta> metadata(const document::Member& member) {
     for (std::size_t i = 0; i < document::meta_count; ++i) {
@@ -93,7 +99,10 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings,
     document::JsonOptions options;
     options.borrow_text = true;  // the buffer lives as long as the documents
     if (!parser_.parse(records.text(record), arena_, source, error, options)) {
-        return fail(number, document::failure(error.text(), document::FailureType::parse), false);
+        return fail(
+            number,
+            document::failure(reason(error, records.text(record)), document::FailureType::parse),
+            false);
     }
     if (!source.is_object()) {
         return fail(number,

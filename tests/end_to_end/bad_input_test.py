@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 from tool import PENSTOCK, ROOT, ToolTest
@@ -32,50 +33,50 @@ def nested(depth, opening=b'{"a":', closing=b"}", core=b"1"):
 
 # Each is one line of NDJSON between two good ones: name -> (line, message).
 LINES = {
-    "half an object": (b'{"n":', "unexpected end of the text"),
-    "no JSON at all": (b"hello, world", None),
-    "trailing comma": (b'{"n":1,}', None),
-    "single quotes": (b"{'n':1}", None),
-    "key without quotes": (b"{n:1}", None),
-    "missing colon": (b'{"n" 1}', None),
-    "two values on one line": (b'{"n":1} {"n":2}', None),
-    "comment": (b'{"n":1} // one', None),
+    "half an object": (b'{"n":', "Unexpected end of the text at column 6"),
+    "no JSON at all": (b"hello, world", "Unexpected character 'h' (syntax error) at column 1"),
+    "trailing comma": (b'{"n":1,}', "Unexpected character '}' (syntax error) at column 8"),
+    "single quotes": (b"{'n':1}", "Unexpected character ''' (syntax error) at column 2"),
+    "key without quotes": (b"{n:1}", "Unexpected character 'n' (syntax error) at column 2"),
+    "missing colon": (b'{"n" 1}', "Unexpected character '1' (syntax error) at column 6"),
+    "two values on one line": (b'{"n":1} {"n":2}', "Unexpected text after the end of the value at column 9"),
+    "comment": (b'{"n":1} // one', "Unexpected text after the end of the value at column 9"),
     "list": (b'[{"n":1}]', "a document must be a JSON object, found an array"),
     "string": (b'"text"', "a document must be a JSON object, found a string"),
     "number": (b"12", "a document must be a JSON object, found a scalar"),
     "null": (b"null", "a document must be a JSON object, found null"),
-    "NaN": (b'{"n":NaN}', None),
-    "Infinity": (b'{"n":-Infinity}', None),
-    "number with a plus": (b'{"n":+1}', None),
-    "number with a leading zero": (b'{"n":01}', None),
-    "number that breaks off": (b'{"n":1.}', None),
-    "hexadecimal number": (b'{"n":0x10}', None),
-    "duplicate key": (b'{"n":1,"n":2}', "duplicate"),
-    "duplicate key, one of them escaped": (b'{"n":1,"\\u006e":2}', "duplicate"),
-    "duplicate key inside": (b'{"a":{"b":[{"c":1,"c":1}]}}', "duplicate"),
-    "lone high surrogate": (b'{"n":"\\ud83d"}', None),
-    "lone low surrogate": (b'{"n":"\\ude00"}', None),
-    "surrogates in the wrong order": (b'{"n":"\\ude00\\ud83d"}', None),
-    "surrogate in a key": (b'{"\\ud83d":1}', None),
-    "unknown escape": (b'{"n":"\\x41"}', None),
-    "escape that breaks off": (b'{"n":"\\u00', None),
-    "tab inside a string": (b'{"n":"a\tb"}', None),
-    "NUL inside a string": (b'{"n":"a\0b"}', None),
-    "NUL between values": (b'{"n":1}\0', None),
-    "line of NULs": (b"\0" * 100, None),
-    "UTF-8: Latin-1 byte": (b'{"n":"caf\xe9"}', "UTF-8"),
-    "UTF-8: overlong slash": (b'{"n":"\xc0\xaf"}', "UTF-8"),
-    "UTF-8: overlong NUL": (b'{"n":"\xc0\x80"}', "UTF-8"),
-    "UTF-8: encoded surrogate": (b'{"n":"\xed\xa0\x80"}', "UTF-8"),
-    "UTF-8: beyond U+10FFFF": (b'{"n":"\xf4\x90\x80\x80"}', "UTF-8"),
-    "UTF-8: cut off character": (b'{"n":"\xe2\x82"}', "UTF-8"),
-    "UTF-8: lone continuation byte": (b'{"n":"\x80"}', "UTF-8"),
-    "UTF-8: faulty in a key": (b'{"\xff":1}', "UTF-8"),
-    "byte order mark inside the file": (b'\xef\xbb\xbf{"n":1}', None),
-    "nesting of 1,001 levels": (nested(1001), "deep"),
-    "nesting of 100,000 levels": (nested(100_000), "deep"),
-    "nesting of 100,000 lists": (nested(100_000, b"[", b"]"), "deep"),
-    "100,000 brackets that stay open": (b'{"a":' + b"[" * 100_000, "deep"),
+    "NaN": (b'{"n":NaN}', "Not a number that JSON knows at column 6"),
+    "Infinity": (b'{"n":-Infinity}', "Not a number that JSON knows at column 7"),
+    "number with a plus": (b'{"n":+1}', "Unexpected character '+' (syntax error) at column 6"),
+    "number with a leading zero": (b'{"n":01}', "Unexpected character '1' (syntax error) at column 7"),
+    "number that breaks off": (b'{"n":1.}', "Unexpected character '}' (syntax error) at column 8"),
+    "hexadecimal number": (b'{"n":0x10}', "Unexpected character 'x' (syntax error) at column 7"),
+    "duplicate key": (b'{"n":1,"n":2}', "Duplicate field 'n' at column 9"),
+    "duplicate key, one of them escaped": (b'{"n":1,"\\u006e":2}', "Duplicate field 'n' at column 18"),
+    "duplicate key inside": (b'{"a":{"b":[{"c":1,"c":1}]}}', "Duplicate field 'c' at column 20"),
+    "lone high surrogate": (b'{"n":"\\ud83d"}', "Lone surrogate in a \\u escape at column 13"),
+    "lone low surrogate": (b'{"n":"\\ude00"}', "Lone surrogate in a \\u escape at column 13"),
+    "surrogates in the wrong order": (b'{"n":"\\ude00\\ud83d"}', "Lone surrogate in a \\u escape at column 8"),
+    "surrogate in a key": (b'{"\\ud83d":1}', "Lone surrogate in a \\u escape at column 9"),
+    "unknown escape": (b'{"n":"\\x41"}', "Unexpected character 'x' (syntax error) at column 8"),
+    "escape that breaks off": (b'{"n":"\\u00', "Unexpected end of the text at column 11"),
+    "tab inside a string": (b'{"n":"a\tb"}', "Control character where none may be at column 8"),
+    "NUL inside a string": (b'{"n":"a\0b"}', "Control character where none may be at column 8"),
+    "NUL between values": (b'{"n":1}\0', "Unexpected text after the end of the value at column 8"),
+    "line of NULs": (b"\0" * 100, "Control character where none may be at column 1"),
+    "UTF-8: Latin-1 byte": (b'{"n":"caf\xe9"}', "Invalid UTF-8 at column "),
+    "UTF-8: overlong slash": (b'{"n":"\xc0\xaf"}', "Invalid UTF-8 at column "),
+    "UTF-8: overlong NUL": (b'{"n":"\xc0\x80"}', "Invalid UTF-8 at column "),
+    "UTF-8: encoded surrogate": (b'{"n":"\xed\xa0\x80"}', "Invalid UTF-8 at column "),
+    "UTF-8: beyond U+10FFFF": (b'{"n":"\xf4\x90\x80\x80"}', "Invalid UTF-8 at column "),
+    "UTF-8: cut off character": (b'{"n":"\xe2\x82"}', "Invalid UTF-8 at column "),
+    "UTF-8: lone continuation byte": (b'{"n":"\x80"}', "Invalid UTF-8 at column "),
+    "UTF-8: faulty in a key": (b'{"\xff":1}', "Invalid UTF-8 at column "),
+    "byte order mark inside the file": (b'\xef\xbb\xbf{"n":1}', "Invalid UTF-8 at column 1"),
+    "nesting of 1,001 levels": (nested(1001), "Nested too deeply at column "),
+    "nesting of 100,000 levels": (nested(100_000), "Nested too deeply at column "),
+    "nesting of 100,000 lists": (nested(100_000, b"[", b"]"), "Nested too deeply at column "),
+    "100,000 brackets that stay open": (b'{"a":' + b"[" * 100_000, "Nested too deeply at column "),
 }
 
 # Lines that look odd and are documents all the same: name -> (line, a member and what it must come out as).
@@ -160,7 +161,7 @@ class Lines(BadInputTest):
                 dead = self.dead()[0]
                 self.assertEqual(dead["location"], "in.ndjson:2")
                 self.assertEqual(dead["error"]["type"], "parse_exception")
-                self.assertIn(message or "", dead["error"]["message"])
+                self.assertIn(message, dead["error"]["message"])
                 original = dead["document"]
                 kept = original["raw"].encode() if "raw" in original else base64.b64decode(original["raw_base64"])
                 self.assertEqual(kept, line)
@@ -312,13 +313,18 @@ class Large(BadInputTest):
     """Long lines cost their own size a few times over, and only while they are there."""
 
     def measured(self, source, code):
-        """Runs a reindex to a file; returns its greatest resident size in MiB."""
+        """Runs a reindex to a file; returns its greatest resident size in MiB (of Linux; what is left of the process
+        that started it does not count, as it does in ru_maxrss)."""
         process = subprocess.Popen([PENSTOCK, "reindex", "--source", source, "--dest", "out.ndjson", "--dead-letter",
                                     "dead.ndjson", "--quiet"], cwd=self.folder, env={**os.environ, "PENSTOCK_CONFIG": ""})
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        greatest = 0
+        while process.poll() is None:
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                found = re.search(r"VmHWM:\s+(\d+) kB", status.read())
+            greatest = int(found.group(1)) if found else greatest
+            time.sleep(0.005)
         self.assertEqual(process.returncode, code)
-        return usage.ru_maxrss // 1024
+        return greatest // 1024
 
     def lines(self, size):
         with open(self.path("in.ndjson"), "wb") as out:
@@ -365,7 +371,7 @@ class Large(BadInputTest):
         self.assertEqual(len(self.ids()), 300_000)
         self.assertEqual(len(self.dead()), 300_000)
         if not SANITIZED:
-            self.assertLess(memory, 200)
+            self.assertLess(memory, 100)
         self.note("300,000 faulty lines", f"({memory} MiB of memory)")
 
 
@@ -376,7 +382,7 @@ class Places(BadInputTest):
         with self.subTest(name):
             done = self.penstock("reindex", "--source", source, "--dest", dest, *more, code=code)
             self.assertIn(message, done.err)
-            self.note(name, done.err.strip().splitlines()[-1])
+            self.note(name, done.err.strip().splitlines()[0])
 
     def test_sources(self):
         os.mkdir(self.path("empty"))
@@ -425,7 +431,7 @@ class Places(BadInputTest):
                                   stderr=subprocess.PIPE, text=True, env={**os.environ, "PENSTOCK_CONFIG": ""}, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot write to standard output: No space left on device", done.stderr)
-        self.note("standard output that is full", done.stderr.splitlines()[-2])
+        self.note("standard output that is full", re.search("penstock: .*", done.stderr).group())
 
     def test_a_reader_that_goes_away(self):
         self.write("in.ndjson", FIRST * 100_000)
@@ -436,7 +442,7 @@ class Places(BadInputTest):
         err = process.stderr.read().decode()
         process.stderr.close()
         self.assertIn(process.wait(timeout=60), (1, -13), err)
-        self.note("reader that goes away (| head -1)", f"exit code {process.returncode}: {err.strip()}")
+        self.note("reader that goes away (| head -1)", "(ends by SIGPIPE, quietly)" if process.returncode < 0 else err)
 
     def test_data_directory_under_a_file(self):
         self.write("in.ndjson", FIRST)

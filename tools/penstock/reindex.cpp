@@ -159,7 +159,11 @@ class ReindexCommand {
     }
 
     static void make_folder_of(const fs::path& file) {
-        if (file.has_parent_path()) fs::create_directories(file.parent_path());
+        std::error_code error;
+        if (file.has_parent_path()) fs::create_directories(file.parent_path(), error);
+        if (error)
+            throw Error("cannot make the folder " + file.parent_path().string() + ": " +
+                        error.message());
     }
 
     /// Before the earlier run is forgotten: a destination that refuses leaves it as it is.
