@@ -181,7 +181,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         change.dropped = batch.dropped();
         note_started(slice, work);
         std::vector<io::ItemResult> results;
-        if (!batch.items().empty()) parts.sink->write(batch.items(), results);
+        const std::span<const io::WriteItem> items = writable(batch);
+        if (!items.empty()) parts.sink->write(items, results);
         std::string conflict;
         for (std::size_t i = 0; i < results.size(); ++i)
             count(slice, work, i, results[i], change, conflict);
@@ -246,6 +247,19 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         document::Failure failure = document::failure(std::move(result.error_reason));
         failure.type = document::FailureType::illegal_argument;
         work.batch.failed().push_back({record, std::move(failure), true});
+    }
+
+    /// All items; where a failure ends the job, those of the documents before the first that failed.
+    std::span<const io::WriteItem> writable(Batch& batch) const {
+        std::span<const io::WriteItem> items = batch.items();
+        if (parts.dead_letter || parts.on_failed || batch.failed().empty()) return items;
+        std::uint32_t first_failed = ~std::uint32_t{0};
+        for (const FailedDocument& failed : batch.failed())
+            first_failed = std::min(first_failed, failed.record);
+        std::size_t count = 0;
+        while (count < items.size() && batch.record_of(count) < first_failed)
+            ++count;
+        return items.first(count);
     }
 
     void report_failures(Batch& batch) {

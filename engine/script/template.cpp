@@ -13,7 +13,6 @@ namespace penstock::script {
 
 using document::Document;
 using document::Key;
-using document::Kind;
 using document::Value;
 
 namespace {

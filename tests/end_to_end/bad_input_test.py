@@ -72,7 +72,7 @@ LINES = {
     "UTF-8: cut off character": (b'{"n":"\xe2\x82"}', "Invalid UTF-8 at column "),
     "UTF-8: lone continuation byte": (b'{"n":"\x80"}', "Invalid UTF-8 at column "),
     "UTF-8: faulty in a key": (b'{"\xff":1}', "Invalid UTF-8 at column "),
-    "byte order mark inside the file": (b'\xef\xbb\xbf{"n":1}', "Invalid UTF-8 at column 1"),
+    "byte order mark inside the file": (b'\xef\xbb\xbf{"n":1}', "a byte order mark inside the file"),
     "nesting of 1,001 levels": (nested(1001), "Nested too deeply at column "),
     "nesting of 100,000 levels": (nested(100_000), "Nested too deeply at column "),
     "nesting of 100,000 lists": (nested(100_000, b"[", b"]"), "Nested too deeply at column "),

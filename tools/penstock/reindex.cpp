@@ -149,6 +149,7 @@ class ReindexCommand {
     /// Whether `file` is, or would be once it is made, a file that the source means.
     bool is_source(const fs::path& file) const {
         if (options_.source == "-" || options_.source.starts_with("index:")) return false;
+        if (options_.source.empty() || file.empty()) return false;  // whoever opens it says so
         fs::path target = fs::weakly_canonical(fs::absolute(file));
         fs::path source = fs::weakly_canonical(fs::absolute(options_.source));
         if (fs::is_directory(source)) {
