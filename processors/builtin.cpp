@@ -5,7 +5,8 @@
 namespace penstock::processors {
 
 void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments) {
-    if (!deployments) deployments = std::make_shared<DeploymentDirectory>(nullptr, std::set<std::string>());
+    if (!deployments)
+        deployments = std::make_shared<DeploymentDirectory>(nullptr, std::set<std::string>());
     catalog.add(append());
     catalog.add(bytes());
     catalog.add(chunk(deployments));

@@ -10,8 +10,8 @@ namespace penstock::processors {
 class DeploymentDirectory;
 using DeploymentDirectoryPtr = std::shared_ptr<const DeploymentDirectory>;
 
-/// Adds all of them. Each is in a file of its name. Those that use models look their deployments up in `deployments`;
-/// without it none are declared.
+/// Adds all of them. Each is in a file of its name. Those that use models look their deployments up
+/// in `deployments`; without it none are declared.
 void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments = nullptr);
 
 pipeline::ProcessorSpec append();

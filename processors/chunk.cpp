@@ -40,7 +40,8 @@ class Chunk final : public pipeline::Processor {
         if (found == nullptr || found->is_null()) {
             if (settings_.ignore_missing) return Outcome::ok();
             if (found == nullptr) return document.get(settings_.field).error();
-            return document::failure("field [" + settings_.field.text() + "] is null, cannot chunk it");
+            return document::failure("field [" + settings_.field.text() +
+                                     "] is null, cannot chunk it");
         }
         const text::Chunker* chunker = chunker_.load(std::memory_order_acquire);
         if (chunker == nullptr) {
@@ -56,7 +57,8 @@ class Chunk final : public pipeline::Processor {
             for (std::size_t i = 0; i < found->as_array().size(); ++i) {
                 const Value& element = found->as_array()[i];
                 if (!element.is_string()) return not_text(element);
-                Outcome outcome = cut(*chunker, element.as_string(), static_cast<std::int64_t>(i), document, *list);
+                Outcome outcome = cut(*chunker, element.as_string(), static_cast<std::int64_t>(i),
+                                      document, *list);
                 if (!outcome.is_ok()) return outcome;
             }
         } else {
@@ -83,31 +85,38 @@ class Chunk final : public pipeline::Processor {
         }
         text::ChunkSettings chunks = settings_.chunks;
         chunks.tokenizer = deployment->tokenizer();
-        chunks.max_tokens = deployment->max_tokens() - deployment->prefix_tokens(inference::PrefixKind::ingest);
+        chunks.max_tokens =
+            deployment->max_tokens() - deployment->prefix_tokens(inference::PrefixKind::ingest);
         owned_ = text::Chunker::make(std::move(chunks));
         chunker_.store(owned_.get(), std::memory_order_release);
         return owned_.get();
     }
 
-    Outcome cut(const text::Chunker& chunker, std::string_view text, std::int64_t source, Document& document,
-                Array& list) const {
+    Outcome cut(const text::Chunker& chunker, std::string_view text, std::int64_t source,
+                Document& document, Array& list) const {
         std::vector<text::Chunk> chunks;
         if (auto problem = chunker.chunk(text, chunks)) {
-            return document::failure("field [" + settings_.field.text() + "] cannot be chunked: " + *problem);
+            return document::failure("field [" + settings_.field.text() +
+                                     "] cannot be chunked: " + *problem);
         }
         document::Arena& arena = document.arena();
         for (const text::Chunk& chunk : chunks) {
-            // The text is a part of the field's own, which lives as long as the document: not copied.
+            // The text is a part of the field's own, which lives as long as the document: not
+            // copied.
             Value piece = Value::string(text.substr(chunk.begin, chunk.end - chunk.begin));
-            list.push_back(settings_.objects ? describe(chunk, piece, source, arena) : piece, arena);
+            list.push_back(settings_.objects ? describe(chunk, piece, source, arena) : piece,
+                           arena);
         }
         return Outcome::ok();
     }
 
-    static Value describe(const text::Chunk& chunk, Value piece, std::int64_t source, document::Arena& arena) {
+    static Value describe(const text::Chunk& chunk, Value piece, std::int64_t source,
+                          document::Arena& arena) {
         auto* object = arena.make<Object>();
         object->reserve(6, arena);
-        auto number = [](std::size_t value) { return Value::integer(static_cast<std::int64_t>(value)); };
+        auto number = [](std::size_t value) {
+            return Value::integer(static_cast<std::int64_t>(value));
+        };
         object->set("text", piece, arena);
         object->set("start_offset", number(chunk.begin_code_point), arena);
         object->set("end_offset", number(chunk.end_code_point), arena);
@@ -128,11 +137,13 @@ text::ChunkSettings chunk_settings(const pipeline::Config& config) {
     text::ChunkSettings settings;
     settings.strategy = *text::chunk_strategy(config.string("strategy"));
     settings.max_chunk_size = config.integer("max_chunk_size");
-    settings.overlap =
-        config.has("overlap") ? config.integer("overlap") : std::min<std::int64_t>(100, settings.max_chunk_size / 2);
+    settings.overlap = config.has("overlap")
+                           ? config.integer("overlap")
+                           : std::min<std::int64_t>(100, settings.max_chunk_size / 2);
     settings.sentence_overlap = config.integer("sentence_overlap");
-    settings.separator_group = config.string("separator_group") == "markdown" ? text::SeparatorGroup::markdown
-                                                                               : text::SeparatorGroup::plaintext;
+    settings.separator_group = config.string("separator_group") == "markdown"
+                                   ? text::SeparatorGroup::markdown
+                                   : text::SeparatorGroup::plaintext;
     settings.separators = config.strings("separators");
     settings.token_limit = config.integer("token_limit");
     const std::string& words = config.string("tokenizer");
@@ -154,7 +165,8 @@ text::ChunkSettings chunk_settings(const pipeline::Config& config) {
 void report(const pipeline::Config& config, const std::vector<std::string>& problems) {
     for (const std::string& problem : problems) {
         std::string option = problem.substr(0, problem.find_first_of(" ["));
-        bool known = std::all_of(option.begin(), option.end(), [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); });
+        bool known = std::all_of(option.begin(), option.end(),
+                                 [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); });
         config.error(known && config.has(option) ? option : "", problem);
     }
 }
@@ -167,13 +179,18 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
         .name = "chunk",
         .summary = "Cuts a text into pieces that a model can take.",
         .description =
-            "The strategies `none`, `word`, `sentence` and `recursive` and their defaults are those of Elasticsearch's "
-            "chunking settings, `fixed_token_length`, `delimiter` and `fixed_char_length` those of OpenSearch's "
+            "The strategies `none`, `word`, `sentence` and `recursive` and their defaults are "
+            "those of Elasticsearch's "
+            "chunking settings, `fixed_token_length`, `delimiter` and `fixed_char_length` those of "
+            "OpenSearch's "
             "`text_chunking`. Words and sentences are those of Unicode's UAX #29.\n\n"
-            "With `model_id`, tokens are counted by that deployment's own tokenizer, special tokens and prefix "
+            "With `model_id`, tokens are counted by that deployment's own tokenizer, special "
+            "tokens and prefix "
             "included, and no chunk of any strategy is longer than its model takes.\n\n"
-            "Each chunk is an object `{text, start_offset, end_offset, start_byte, end_byte}`: offsets count code "
-            "points, bytes count UTF-8 bytes, both in the whole text. Without overlap the chunks, put together, are "
+            "Each chunk is an object `{text, start_offset, end_offset, start_byte, end_byte}`: "
+            "offsets count code "
+            "points, bytes count UTF-8 bytes, both in the whole text. Without overlap the chunks, "
+            "put together, are "
             "the text. Chunks of a list of strings also have a `source_index`.",
         .options =
             {
@@ -186,16 +203,19 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
                  .type = OptionType::enumeration,
                  .doc = "How to cut.",
                  .default_value = "sentence",
-                 .values = {"none", "word", "sentence", "recursive", "fixed_token_length", "delimiter",
-                            "fixed_char_length"}},
-                {.name = "model_id", .doc = "The deployment whose tokenizer counts and whose model limits the chunks."},
+                 .values = {"none", "word", "sentence", "recursive", "fixed_token_length",
+                            "delimiter", "fixed_char_length"}},
+                {.name = "model_id",
+                 .doc = "The deployment whose tokenizer counts and whose model limits the chunks."},
                 {.name = "max_chunk_size",
                  .type = OptionType::integer,
-                 .doc = "Words in a chunk (`word`, `sentence`, `recursive`); at least 10, for `sentence` 20.",
+                 .doc = "Words in a chunk (`word`, `sentence`, `recursive`); at least 10, for "
+                        "`sentence` 20.",
                  .default_value = "250"},
                 {.name = "overlap",
                  .type = OptionType::integer,
-                 .doc = "Words that a chunk repeats of the one before (`word`); at most half of `max_chunk_size`. "
+                 .doc = "Words that a chunk repeats of the one before (`word`); at most half of "
+                        "`max_chunk_size`. "
                         "Default: 100, or that half where it is less.",
                  .minimum = 0},
                 {.name = "sentence_overlap",
@@ -211,7 +231,8 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
                  .values = {"plaintext", "markdown"}},
                 {.name = "separators",
                  .type = OptionType::strings,
-                 .doc = "Regular expressions to cut at, tried in order (`recursive`); instead of `separator_group`."},
+                 .doc = "Regular expressions to cut at, tried in order (`recursive`); instead of "
+                        "`separator_group`."},
                 {.name = "token_limit",
                  .type = OptionType::integer,
                  .doc = "Tokens in a chunk (`fixed_token_length`), special tokens included.",
@@ -224,7 +245,8 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
                  .values = {"standard", "letter", "whitespace"}},
                 {.name = "overlap_rate",
                  .type = OptionType::number,
-                 .doc = "Part of the limit that a chunk repeats of the one before (`fixed_token_length`, "
+                 .doc = "Part of the limit that a chunk repeats of the one before "
+                        "(`fixed_token_length`, "
                         "`fixed_char_length`).",
                  .default_value = "0",
                  .minimum = 0,
@@ -239,12 +261,14 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
                  .minimum = 1},
                 {.name = "max_chunk_limit",
                  .type = OptionType::integer,
-                 .doc = "Most chunks of one text, -1 for no limit. Default: 100 for OpenSearch's strategies, no limit "
+                 .doc = "Most chunks of one text, -1 for no limit. Default: 100 for OpenSearch's "
+                        "strategies, no limit "
                         "for Elasticsearch's.",
                  .minimum = -1},
                 {.name = "on_limit",
                  .type = OptionType::enumeration,
-                 .doc = "What to do with more chunks: fail, put the rest into the last chunk as OpenSearch does, or "
+                 .doc = "What to do with more chunks: fail, put the rest into the last chunk as "
+                        "OpenSearch does, or "
                         "leave it out.",
                  .default_value = "error",
                  .values = {"error", "merge", "drop"}},
@@ -263,9 +287,10 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
                  .title = "Paragraphs as strings"},
                 {.options = "{field: body, strategy: fixed_char_length, char_limit: 3}",
                  .in = R"({"body":"äöüß"})",
-                 .out = R"({"body":"äöüß","chunks":[)"
-                        R"({"text":"äöü","start_offset":0,"end_offset":3,"start_byte":0,"end_byte":6},)"
-                        R"({"text":"ß","start_offset":3,"end_offset":4,"start_byte":6,"end_byte":8}]})",
+                 .out =
+                     R"({"body":"äöüß","chunks":[)"
+                     R"({"text":"äöü","start_offset":0,"end_offset":3,"start_byte":0,"end_byte":6},)"
+                     R"({"text":"ß","start_offset":3,"end_offset":4,"start_byte":6,"end_byte":8}]})",
                  .title = "Offsets in code points and in bytes"},
             },
         .compile = [directory](const pipeline::Config& config) -> pipeline::StepBody {
@@ -276,7 +301,8 @@ pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr directory) {
             settings.deployment = config.string("model_id");
             settings.ignore_missing = config.flag("ignore_missing");
             settings.objects = config.string("output_format") == "object";
-            if (!settings.deployment.empty()) check_deployment(config, *directory, "model_id", settings.deployment);
+            if (!settings.deployment.empty())
+                check_deployment(config, *directory, "model_id", settings.deployment);
             auto problems = text::check_chunk_settings(settings.chunks);
             report(config, problems);
             if (!problems.empty()) return pipeline::ProcessorPtr();

@@ -13,13 +13,14 @@
 
 namespace penstock::processors {
 
-/// The deployments that the configuration declares, and the running ones. Compiling a pipeline checks names against
-/// the first and notes which are used, so that whoever runs the pipeline starts just those; running looks up the
-/// second. Thread-safe.
+/// The deployments that the configuration declares, and the running ones. Compiling a pipeline
+/// checks names against the first and notes which are used, so that whoever runs the pipeline
+/// starts just those; running looks up the second. Thread-safe.
 class DeploymentDirectory {
   public:
     /// `deployments` may be null where nothing is run (lint, inspect).
-    DeploymentDirectory(std::shared_ptr<inference::Deployments> deployments, std::set<std::string> declared)
+    DeploymentDirectory(std::shared_ptr<inference::Deployments> deployments,
+                        std::set<std::string> declared)
         : deployments_(std::move(deployments)), declared_(std::move(declared)) {}
 
     const std::set<std::string>& declared() const { return declared_; }
@@ -50,8 +51,9 @@ class DeploymentDirectory {
 
 using DeploymentDirectoryPtr = std::shared_ptr<const DeploymentDirectory>;
 
-/// Notes the use of a deployment, and reports one that the configuration does not declare at `option`.
-void check_deployment(const pipeline::Config& config, const DeploymentDirectory& directory, std::string_view option,
-                      const std::string& id);
+/// Notes the use of a deployment, and reports one that the configuration does not declare at
+/// `option`.
+void check_deployment(const pipeline::Config& config, const DeploymentDirectory& directory,
+                      std::string_view option, const std::string& id);
 
 }  // namespace penstock::processors

@@ -6,11 +6,13 @@ namespace penstock::document {
 
 void Arena::next_block(std::size_t at_least) {
     if (cursor_ != 0) full_ += cursor_ - begin_;
-    // A kept block that is too small for this request waits for the next reset: order does not matter.
+    // A kept block that is too small for this request waits for the next reset: order does not
+    // matter.
     auto fit = std::find_if(blocks_.begin() + static_cast<std::ptrdiff_t>(next_), blocks_.end(),
                             [&](const Block& block) { return block.size >= at_least; });
     if (fit == blocks_.end()) {
-        std::size_t size = blocks_.empty() ? first_block : std::min(largest_block, blocks_.back().size * 2);
+        std::size_t size =
+            blocks_.empty() ? first_block : std::min(largest_block, blocks_.back().size * 2);
         size = std::max(size, at_least);
         blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[size]), size});
         capacity_ += size;

@@ -12,16 +12,18 @@
 
 namespace penstock::document {
 
-/// Hands out memory that lives until `reset`. Everything in it is trivially destructible, so a reset is O(blocks) and
-/// keeps the memory for the next batch: steady state allocates nothing. Values that a pipeline replaces stay behind as
-/// garbage until then: a batch's garbage is bounded by its bytes times its steps, and ends with the batch. Measured:
-/// 10,000 rounds of setting and removing a field of 200 bytes leave 2.1 MB, hardly more than the 2 MB that were written
-/// (Boost.JSON's object over its monotonic_resource: 4 MiB). Not thread-safe: an arena belongs to its batch and moves
-/// with it.
+/// Hands out memory that lives until `reset`. Everything in it is trivially destructible, so a
+/// reset is O(blocks) and keeps the memory for the next batch: steady state allocates nothing.
+/// Values that a pipeline replaces stay behind as garbage until then: a batch's garbage is bounded
+/// by its bytes times its steps, and ends with the batch. Measured: 10,000 rounds of setting and
+/// removing a field of 200 bytes leave 2.1 MB, hardly more than the 2 MB that were written
+/// (Boost.JSON's object over its monotonic_resource: 4 MiB). Not thread-safe: an arena belongs to
+/// its batch and moves with it.
 ///
-/// Why not std::pmr or Boost.JSON's monotonic_resource: both make every value carry or consult a resource pointer
-/// (24 to 32 bytes a value) and both copy silently when a value moves between resources; here a value is a 16-byte
-/// handle, moving is copying the handle, and a copy between arenas is written out as `clone`.
+/// Why not std::pmr or Boost.JSON's monotonic_resource: both make every value carry or consult a
+/// resource pointer (24 to 32 bytes a value) and both copy silently when a value moves between
+/// resources; here a value is a 16-byte handle, moving is copying the handle, and a copy between
+/// arenas is written out as `clone`.
 class Arena {
   public:
     static constexpr std::size_t first_block = 16 * 1024;
@@ -65,7 +67,8 @@ class Arena {
     /// Bytes that this arena holds, used or not.
     std::size_t capacity() const { return capacity_; }
 
-    /// Forgets everything. Blocks of common size are kept for reuse; an outsize one (a 100 MB document) is returned.
+    /// Forgets everything. Blocks of common size are kept for reuse; an outsize one (a 100 MB
+    /// document) is returned.
     void reset();
 
   private:

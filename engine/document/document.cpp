@@ -10,7 +10,9 @@ constexpr std::uint32_t source_root = 0;
 constexpr std::uint32_t ingest_root = 1;
 constexpr std::uint32_t first_meta_root = 2;
 
-std::string part_of(const FieldPath& path) { return " as part of path [" + path.text() + "]"; }
+std::string part_of(const FieldPath& path) {
+    return " as part of path [" + path.text() + "]";
+}
 
 std::string bracket(std::string_view text) {
     std::string out = "[";
@@ -38,10 +40,11 @@ Failure bad_index(const FieldPath& path, std::string_view key, const Array& list
     int parsed = 0;
     auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), parsed);
     if (key.empty() || error != std::errc() || end != key.data() + key.size()) {
-        return failure(bracket(key) + " is not an integer, cannot be used as an index" + part_of(path));
+        return failure(bracket(key) + " is not an integer, cannot be used as an index" +
+                       part_of(path));
     }
-    return failure(bracket(key) + " is out of bounds for array with length [" + std::to_string(list.size()) + "]" +
-                   part_of(path));
+    return failure(bracket(key) + " is out of bounds for array with length [" +
+                   std::to_string(list.size()) + "]" + part_of(path));
 }
 
 /// Why `key` cannot be read below `parent`.
@@ -49,37 +52,43 @@ Failure unresolved(const FieldPath& path, std::string_view key, const Value* par
     if (parent == nullptr || parent->is_null()) {
         return failure("cannot resolve " + bracket(key) + " from null" + part_of(path));
     }
-    if (parent->is_object()) return failure("field " + bracket(key) + " not present" + part_of(path));
+    if (parent->is_object())
+        return failure("field " + bracket(key) + " not present" + part_of(path));
     if (parent->is_array()) return bad_index(path, key, parent->as_array());
-    return failure("cannot resolve " + bracket(key) + " from object of type " + bracket(java_type_name(*parent)) +
-                   part_of(path));
+    return failure("cannot resolve " + bracket(key) + " from object of type " +
+                   bracket(java_type_name(*parent)) + part_of(path));
 }
 
 Failure unsettable(const FieldPath& path, std::string_view key, const Value& parent) {
-    if (parent.is_null()) return failure("cannot set " + bracket(key) + " with null parent" + part_of(path));
+    if (parent.is_null())
+        return failure("cannot set " + bracket(key) + " with null parent" + part_of(path));
     if (parent.is_array()) return bad_index(path, key, parent.as_array());
-    return failure("cannot set " + bracket(key) + " with parent object of type " + bracket(java_type_name(parent)) +
-                   part_of(path));
+    return failure("cannot set " + bracket(key) + " with parent object of type " +
+                   bracket(java_type_name(parent)) + part_of(path));
 }
 
 Failure unremovable(const FieldPath& path, std::string_view key, const Value& parent) {
-    if (parent.is_null()) return failure("cannot remove " + bracket(key) + " from null" + part_of(path));
-    if (parent.is_object()) return failure("field " + bracket(key) + " not present" + part_of(path));
+    if (parent.is_null())
+        return failure("cannot remove " + bracket(key) + " from null" + part_of(path));
+    if (parent.is_object())
+        return failure("field " + bracket(key) + " not present" + part_of(path));
     if (parent.is_array()) return bad_index(path, key, parent.as_array());
-    return failure("cannot remove " + bracket(key) + " from object of type " + bracket(java_type_name(parent)) +
-                   part_of(path));
+    return failure("cannot remove " + bracket(key) + " from object of type " +
+                   bracket(java_type_name(parent)) + part_of(path));
 }
 
 const Value* child(const Value& parent, const Key& key, std::int32_t index) {
     if (parent.is_object()) return parent.as_object().get(key);
-    if (parent.is_array() && index >= 0 && static_cast<std::size_t>(index) < parent.as_array().size()) {
+    if (parent.is_array() && index >= 0 &&
+        static_cast<std::size_t>(index) < parent.as_array().size()) {
         return &parent.as_array()[static_cast<std::size_t>(index)];
     }
     return nullptr;
 }
 
-/// The flexible pattern: among the dotted keys that the rest of the path may begin with, the longest that leads to
-/// the end. `parent` and `key` tell where the search ended, for Document's other operations.
+/// The flexible pattern: among the dotted keys that the rest of the path may begin with, the
+/// longest that leads to the end. `parent` and `key` tell where the search ended, for Document's
+/// other operations.
 struct Found {
     const Value* value = nullptr;
     const Value* parent = nullptr;
@@ -113,17 +122,20 @@ bool holds(Value value, const void* container) {
         pending.pop_back();
         if (next.is_array()) {
             if (&next.as_array() == container) return true;
-            for (const Value& item : next.as_array()) pending.push_back(item);
+            for (const Value& item : next.as_array())
+                pending.push_back(item);
         } else if (next.is_object()) {
             if (&next.as_object() == container) return true;
-            for (const Member& member : next.as_object()) pending.push_back(member.value);
+            for (const Member& member : next.as_object())
+                pending.push_back(member.value);
         }
     }
     return false;
 }
 
-/// Whether the path goes through `value`. Only in foreach can it do so from another root: `_ingest._value` is an element
-/// of a list of the source, and a value moved below itself would be a circle.
+/// Whether the path goes through `value`. Only in foreach can it do so from another root:
+/// `_ingest._value` is an element of a list of the source, and a value moved below itself would be
+/// a circle.
 bool leads_into(const FieldPath& path, const Value& root, Value value) {
     if (!value.is_array() && !value.is_object()) return false;
     const Value* at = &root;
@@ -140,7 +152,8 @@ bool leads_into(const FieldPath& path, const Value& root, Value value) {
     return false;
 }
 
-/// What a metadata field may hold; Elasticsearch checks the same when a processor or script assigns one.
+/// What a metadata field may hold; Elasticsearch checks the same when a processor or script assigns
+/// one.
 bool fits(Meta meta, Value value) {
     switch (meta) {
         case Meta::version:
@@ -156,7 +169,8 @@ bool fits(Meta meta, Value value) {
 
 std::string_view meta_java_type(Meta meta) {
     if (meta == Meta::dynamic_templates) return "java.util.Map";
-    if (meta == Meta::version || meta == Meta::if_seq_no || meta == Meta::if_primary_term) return "java.lang.Number";
+    if (meta == Meta::version || meta == Meta::if_seq_no || meta == Meta::if_primary_term)
+        return "java.lang.Number";
     return "java.lang.String";
 }
 
@@ -176,9 +190,12 @@ Value& Document::root_at(std::uint32_t number) {
     return meta_[number - first_meta_root];
 }
 
-Value& Document::root(const FieldPath& path) { return root_at(root_number(path)); }
+Value& Document::root(const FieldPath& path) {
+    return root_at(root_number(path));
+}
 
-// ---- reading ---------------------------------------------------------------------------------------------------
+// ---- reading
+// ---------------------------------------------------------------------------------------------------
 
 const Value* Document::find(const FieldPath& path) const {
     const Value* at = &root(path);
@@ -193,28 +210,33 @@ const Value* Document::find(const FieldPath& path) const {
 
 Result<Value> Document::get(const FieldPath& path) const {
     if (const Value* value = find(path)) return *value;
-    if (path.size() == 0) return failure("field " + bracket(path.text()) + " not present" + part_of(path));
+    if (path.size() == 0)
+        return failure("field " + bracket(path.text()) + " not present" + part_of(path));
     const Value* at = &root(path);
     for (std::size_t i = 0; i < path.size(); ++i) {
         const Value* next = child(*at, key_at(path, i), path.segment(i).index);
         if (next == nullptr) {
-            if (at->is_null() && i == 0) return failure("field " + bracket(path.key(0)) + " not present" + part_of(path));
+            if (at->is_null() && i == 0)
+                return failure("field " + bracket(path.key(0)) + " not present" + part_of(path));
             return unresolved(path, path.key(i), at);
         }
         at = next;
     }
-    // The flexible pattern found nothing although the plain walk did: only when a longer key shadows it.
+    // The flexible pattern found nothing although the plain walk did: only when a longer key
+    // shadows it.
     return failure("field " + bracket(path.text()) + " not present" + part_of(path));
 }
 
-// ---- changing --------------------------------------------------------------------------------------------------
+// ---- changing
+// --------------------------------------------------------------------------------------------------
 
 Outcome Document::set(const FieldPath& path, Value value) {
     if (path.size() == 0) return set_root(path, value);
     if (path.root() != FieldPath::Root::source && root(path).is_null()) {
         change_root(root_number(path), Value::object(arena_->make<Object>()));
     }
-    return path.access() == AccessPattern::flexible ? set_flexible(path, value) : set_classic(path, value);
+    return path.access() == AccessPattern::flexible ? set_flexible(path, value)
+                                                    : set_classic(path, value);
 }
 
 Outcome Document::set_root(const FieldPath& path, Value value) {
@@ -223,7 +245,8 @@ Outcome Document::set_root(const FieldPath& path, Value value) {
         std::string text;
         append_java_string(value, text);
         return failure(path.text() + " [" + text + "] is wrong type, expected assignable to [" +
-                       std::string(meta_java_type(which)) + "], not type [" + std::string(java_type_name(value)) + "]");
+                       std::string(meta_java_type(which)) + "], not type [" +
+                       std::string(java_type_name(value)) + "]");
     }
     change_root(root_number(path), value);
     return Outcome::ok();
@@ -253,7 +276,8 @@ Outcome Document::set_flexible(const FieldPath& path, Value value) {
             // Only lists are entered by one segment; anything else cannot have children.
             const Value* next = child(at, key_at(path, from), path.segment(from).index);
             if (from + 1 == path.size()) {
-                return set_in(path, path.key(from), path.segment(from).index, at, key_at(path, from), value);
+                return set_in(path, path.key(from), path.segment(from).index, at,
+                              key_at(path, from), value);
             }
             if (next == nullptr) return unresolved(path, path.key(from), &at);
             at = *next;
@@ -265,7 +289,8 @@ Outcome Document::set_flexible(const FieldPath& path, Value value) {
         if (at.as_object().find(whole) == Object::npos) {
             for (std::size_t last = path.size() - 1; last-- > from && next == nullptr;) {
                 const Value* candidate = at.as_object().get(joined(path, from, last));
-                if (candidate == nullptr || !(candidate->is_object() || candidate->is_array())) continue;
+                if (candidate == nullptr || !(candidate->is_object() || candidate->is_array()))
+                    continue;
                 next = candidate;
                 from = last + 1;
             }
@@ -278,13 +303,14 @@ Outcome Document::set_flexible(const FieldPath& path, Value value) {
     }
 }
 
-Outcome Document::set_in(const FieldPath& path, std::string_view leaf, std::int32_t index, Value parent,
-                         const Key& key, Value value) {
+Outcome Document::set_in(const FieldPath& path, std::string_view leaf, std::int32_t index,
+                         Value parent, const Key& key, Value value) {
     if (parent.is_object()) {
         change_member(parent.mutable_object(), key, value);
         return Outcome::ok();
     }
-    if (parent.is_array() && index >= 0 && static_cast<std::size_t>(index) < parent.as_array().size()) {
+    if (parent.is_array() && index >= 0 &&
+        static_cast<std::size_t>(index) < parent.as_array().size()) {
         change_item(parent.mutable_array(), static_cast<std::size_t>(index), value);
         return Outcome::ok();
     }
@@ -312,12 +338,17 @@ Outcome Document::append(const FieldPath& path, Value value, bool allow_duplicat
     };
     auto add_all = [&](Array& list) {
         if (!value.is_array()) return add(list, value);
-        for (const Value& item : value.as_array()) add(list, item);
+        for (const Value& item : value.as_array())
+            add(list, item);
     };
     if (there != nullptr && there->is_array()) {
         Array& list = there->mutable_array();
-        Undo undo{Undo::What::items_added, static_cast<std::uint32_t>(list.size()), nullptr, &list,
-                  Key(std::string_view()), {}};
+        Undo undo{Undo::What::items_added,
+                  static_cast<std::uint32_t>(list.size()),
+                  nullptr,
+                  &list,
+                  Key(std::string_view()),
+                  {}};
         journal_.push_back(undo);
         add_all(list);
         return Outcome::ok();
@@ -326,13 +357,15 @@ Outcome Document::append(const FieldPath& path, Value value, bool allow_duplicat
     if (there != nullptr) list->push_back(*there, *arena_);
     std::size_t before = list->size();
     add_all(*list);
-    if (there != nullptr && list->size() == before) return Outcome::ok();  // nothing new: the scalar stays one
+    if (there != nullptr && list->size() == before)
+        return Outcome::ok();  // nothing new: the scalar stays one
     return set(path, Value::array(list));
 }
 
 Outcome Document::remove(const FieldPath& path) {
     if (path.size() == 0) {
-        if (root(path).is_null()) return failure("field " + bracket(path.text()) + " not present" + part_of(path));
+        if (root(path).is_null())
+            return failure("field " + bracket(path.text()) + " not present" + part_of(path));
         if (path.meta() == Meta::index || path.meta() == Meta::version) {
             return failure(path.text() + " cannot be removed");
         }
@@ -363,7 +396,8 @@ Outcome Document::remove(const FieldPath& path) {
         erase_member(parent.mutable_object(), at);
         return Outcome::ok();
     }
-    if (parent.is_array() && index >= 0 && static_cast<std::size_t>(index) < parent.as_array().size()) {
+    if (parent.is_array() && index >= 0 &&
+        static_cast<std::size_t>(index) < parent.as_array().size()) {
         erase_item(parent.mutable_array(), static_cast<std::size_t>(index));
         return Outcome::ok();
     }
@@ -373,11 +407,12 @@ Outcome Document::remove(const FieldPath& path) {
 Outcome Document::move(const FieldPath& from, const FieldPath& to, bool override_target) {
     const Value* there = find(from);
     if (there == nullptr) return failure("field " + bracket(from.text()) + " doesn't exist");
-    if (!override_target && has(to)) return failure("field " + bracket(to.text()) + " already exists");
+    if (!override_target && has(to))
+        return failure("field " + bracket(to.text()) + " already exists");
     Value value = *there;
     if (from.root() != to.root() && leads_into(to, root(to), value)) {
-        return failure("field " + bracket(from.text()) + " cannot be moved into itself: " + bracket(to.text()) +
-                       " is a part of it");
+        return failure("field " + bracket(from.text()) +
+                       " cannot be moved into itself: " + bracket(to.text()) + " is a part of it");
     }
     std::size_t before = mark();
     Outcome outcome = remove(from);
@@ -386,7 +421,9 @@ Outcome Document::move(const FieldPath& from, const FieldPath& to, bool override
     return outcome;
 }
 
-void Document::set_source(Value object) { change_root(source_root, object); }
+void Document::set_source(Value object) {
+    change_root(source_root, object);
+}
 
 void Document::set_meta(Meta which, Value value) {
     change_root(first_meta_root + static_cast<std::uint32_t>(which), value);
@@ -403,10 +440,12 @@ void Document::remove_ingest(std::string_view key) {
     if (at != Object::npos) erase_member(ingest_.mutable_object(), at);
 }
 
-// ---- undo ------------------------------------------------------------------------------------------------------
+// ---- undo
+// ------------------------------------------------------------------------------------------------------
 
 Key Document::own(const Key& key) {
-    // A path may be rendered from a template and die before the document: its keys move to the arena.
+    // A path may be rendered from a template and die before the document: its keys move to the
+    // arena.
     Key copy = key;
     copy.text = arena_->copy(key.text);
     return copy;
@@ -415,11 +454,16 @@ Key Document::own(const Key& key) {
 void Document::change_member(Object& object, const Key& key, Value value) {
     std::size_t at = object.find(key);
     if (at == Object::npos) {
-        journal_.push_back({Undo::What::member_added, static_cast<std::uint32_t>(object.size()), &object, nullptr, key, {}});
+        journal_.push_back({Undo::What::member_added,
+                            static_cast<std::uint32_t>(object.size()),
+                            &object,
+                            nullptr,
+                            key,
+                            {}});
         object.push_back(own(key), value, *arena_);
     } else {
-        journal_.push_back({Undo::What::member_assigned, static_cast<std::uint32_t>(at), &object, nullptr, key,
-                            object[at].value});
+        journal_.push_back({Undo::What::member_assigned, static_cast<std::uint32_t>(at), &object,
+                            nullptr, key, object[at].value});
         object.assign(at, value);
     }
 }
@@ -428,8 +472,8 @@ void Document::erase_member(Object& object, std::size_t at) {
     Key key{std::string_view()};
     key.text = object[at].key();
     key.hash = object[at].hash;
-    journal_.push_back(
-        {Undo::What::member_erased, static_cast<std::uint32_t>(at), &object, nullptr, key, object[at].value});
+    journal_.push_back({Undo::What::member_erased, static_cast<std::uint32_t>(at), &object, nullptr,
+                        key, object[at].value});
     object.erase(at);
 }
 
@@ -447,7 +491,8 @@ void Document::erase_item(Array& array, std::size_t at) {
 
 void Document::change_root(std::uint32_t number, Value value) {
     Value& there = root_at(number);
-    journal_.push_back({Undo::What::root_assigned, number, nullptr, nullptr, Key(std::string_view()), there});
+    journal_.push_back(
+        {Undo::What::root_assigned, number, nullptr, nullptr, Key(std::string_view()), there});
     there = value;
 }
 

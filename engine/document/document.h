@@ -14,14 +14,17 @@
 
 namespace penstock::document {
 
-/// The JSON source, its metadata and its ingest metadata. Changed only through the functions here, each of which does
-/// all or nothing and notes how to undo it: `mark` and `roll_back` give every step of a pipeline the same promise.
+/// The JSON source, its metadata and its ingest metadata. Changed only through the functions here,
+/// each of which does all or nothing and notes how to undo it: `mark` and `roll_back` give every
+/// step of a pipeline the same promise.
 ///
-/// Values that are put in are kept as they are, not copied: they must live in `arena()`, in the batch's input, or as
-/// long as the pipeline (its constants). A constant array or object must be cloned first, since later steps may
-/// change it in place. Values that are read stay valid until the document changes.
+/// Values that are put in are kept as they are, not copied: they must live in `arena()`, in the
+/// batch's input, or as long as the pipeline (its constants). A constant array or object must be
+/// cloned first, since later steps may change it in place. Values that are read stay valid until
+/// the document changes.
 ///
-/// Field semantics and error texts are Elasticsearch's (IngestDocument); see path.h for paths. Not thread-safe.
+/// Field semantics and error texts are Elasticsearch's (IngestDocument); see path.h for paths. Not
+/// thread-safe.
 class Document {
   public:
     explicit Document(Arena& arena);
@@ -31,7 +34,8 @@ class Document {
 
     Arena& arena() { return *arena_; }
 
-    // ---- reading -------------------------------------------------------------------------------------------
+    // ---- reading
+    // -------------------------------------------------------------------------------------------
 
     /// The field, or nullptr when any part of the path is absent. Builds no message.
     const Value* find(const FieldPath& path) const;
@@ -43,17 +47,19 @@ class Document {
     Value ingest() const { return ingest_; }
     Value meta(Meta which) const { return meta_[static_cast<std::size_t>(which)]; }
 
-    // ---- changing ------------------------------------------------------------------------------------------
+    // ---- changing
+    // ------------------------------------------------------------------------------------------
 
     /// Writes the field, making missing parent objects.
     Outcome set(const FieldPath& path, Value value);
-    /// Appends to a list; a scalar becomes a list first, a missing field a new one. An array in `value` is appended
-    /// element by element. Without `allow_duplicates` an element that is there already is left out.
+    /// Appends to a list; a scalar becomes a list first, a missing field a new one. An array in
+    /// `value` is appended element by element. Without `allow_duplicates` an element that is there
+    /// already is left out.
     Outcome append(const FieldPath& path, Value value, bool allow_duplicates = true);
     /// Fails when absent.
     Outcome remove(const FieldPath& path);
-    /// Moves a value; fails when `from` is absent or `to` is there (unless `override_target`). The value itself is
-    /// not copied.
+    /// Moves a value; fails when `from` is absent or `to` is there (unless `override_target`). The
+    /// value itself is not copied.
     Outcome move(const FieldPath& from, const FieldPath& to, bool override_target = false);
 
     void set_source(Value object);
@@ -62,7 +68,8 @@ class Document {
     void set_ingest(std::string_view key, Value value);
     void remove_ingest(std::string_view key);
 
-    // ---- undo ----------------------------------------------------------------------------------------------
+    // ---- undo
+    // ----------------------------------------------------------------------------------------------
 
     /// The point to which `roll_back` returns.
     std::size_t mark() const { return journal_.size(); }
@@ -71,7 +78,8 @@ class Document {
     /// Forgets how to undo what was done so far.
     void commit() { journal_.clear(); }
 
-    // ---- identity in its batch -----------------------------------------------------------------------------
+    // ---- identity in its batch
+    // -----------------------------------------------------------------------------
 
     /// The document's original text, for the dead letter; empty when there is none.
     std::string_view original;
@@ -80,8 +88,8 @@ class Document {
     std::uint32_t slot = 0;
 
   private:
-    /// One change and what was there before. Containers live in the arena; roots are told by number because a
-    /// Document may move.
+    /// One change and what was there before. Containers live in the arena; roots are told by number
+    /// because a Document may move.
     struct Undo {
         enum class What : std::uint8_t {
             member_added,
@@ -109,8 +117,8 @@ class Document {
     Outcome set_classic(const FieldPath& path, Value value);
     Outcome set_flexible(const FieldPath& path, Value value);
     Outcome set_root(const FieldPath& path, Value value);
-    Outcome set_in(const FieldPath& path, std::string_view leaf, std::int32_t index, Value parent, const Key& key,
-                   Value value);
+    Outcome set_in(const FieldPath& path, std::string_view leaf, std::int32_t index, Value parent,
+                   const Key& key, Value value);
     Value nest(const FieldPath& path, std::size_t from, Value value);
 
     void change_member(Object& object, const Key& key, Value value);

@@ -26,7 +26,11 @@ constexpr TypeRow rows[] = {
 
 }  // namespace
 
-std::string_view type_name(FailureType type) { return rows[static_cast<std::size_t>(type)].name; }
-int http_status(FailureType type) { return rows[static_cast<std::size_t>(type)].status; }
+std::string_view type_name(FailureType type) {
+    return rows[static_cast<std::size_t>(type)].name;
+}
+int http_status(FailureType type) {
+    return rows[static_cast<std::size_t>(type)].status;
+}
 
 }  // namespace penstock::document

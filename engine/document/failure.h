@@ -11,7 +11,8 @@
 
 namespace penstock::document {
 
-/// The kinds of failure, named and spelt out as Elasticsearch's error types so that clients recognise them.
+/// The kinds of failure, named and spelt out as Elasticsearch's error types so that clients
+/// recognise them.
 enum class FailureType : std::uint8_t {
     illegal_argument,    ///< illegal_argument_exception: wrong value, missing field
     illegal_state,       ///< illegal_state_exception
@@ -38,7 +39,8 @@ struct Failure {
     std::string pipeline;
 };
 
-[[noreturn]] inline void throw_exception_from_error(const Failure& failure, const boost::source_location&) {
+[[noreturn]] inline void throw_exception_from_error(const Failure& failure,
+                                                    const boost::source_location&) {
     throw std::logic_error("value of a failed result read: " + failure.reason);
 }
 
@@ -50,11 +52,13 @@ inline Failure failure(std::string reason, FailureType type = FailureType::illeg
     return {type, std::move(reason), {}, {}, {}};
 }
 
-/// ok, drop (leave the document out, not an error) or a failure. The size of a pointer; ok and drop allocate nothing.
+/// ok, drop (leave the document out, not an error) or a failure. The size of a pointer; ok and drop
+/// allocate nothing.
 class [[nodiscard]] Outcome {
   public:
     Outcome() = default;
-    Outcome(Failure why) : failure_(std::make_unique<Failure>(std::move(why))) {}  // NOLINT: implicit on purpose
+    Outcome(Failure why)
+        : failure_(std::make_unique<Failure>(std::move(why))) {}  // NOLINT: implicit on purpose
     static Outcome ok() { return {}; }
     static Outcome drop() {
         Outcome outcome;

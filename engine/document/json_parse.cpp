@@ -12,8 +12,9 @@ namespace json = boost::json;
 
 namespace {
 
-/// Boost.JSON's events, put together to values in the arena. Members and items gather on two stacks and are copied
-/// to their final place when their object or array closes, so that each is allocated once, at its exact size.
+/// Boost.JSON's events, put together to values in the arena. Members and items gather on two stacks
+/// and are copied to their final place when their object or array closes, so that each is allocated
+/// once, at its exact size.
 struct Handler {
     struct PendingKey {
         Key key;
@@ -36,7 +37,8 @@ struct Handler {
     std::size_t problem_at = 0;
 
     std::string_view keep(std::string_view text) {
-        bool inside = text.data() >= input.data() && text.data() + text.size() <= input.data() + input.size();
+        bool inside =
+            text.data() >= input.data() && text.data() + text.size() <= input.data() + input.size();
         return options->borrow_text && inside ? text : arena->copy(text);
     }
     std::string_view whole(json::string_view last) {
@@ -86,7 +88,8 @@ struct Handler {
         Array* array = arena->make<Array>();
         array->reserve(count, *arena);
         std::size_t first = values.size() - count;
-        for (std::size_t i = 0; i < count; ++i) array->push_back(values[first + i], *arena);
+        for (std::size_t i = 0; i < count; ++i)
+            array->push_back(values[first + i], *arena);
         values.resize(first);
         values.push_back(Value::array(array));
         return true;
@@ -96,7 +99,8 @@ struct Handler {
         return true;
     }
     bool on_key(json::string_view last, std::size_t, json::error_code&) {
-        bool inside = partial.empty() && last.data() > input.data() && last.data() < input.data() + input.size();
+        bool inside = partial.empty() && last.data() > input.data() &&
+                      last.data() < input.data() + input.size();
         std::size_t offset = inside ? static_cast<std::size_t>(last.data() - input.data()) : 0;
         keys.push_back({Key(whole(last)), offset});
         return true;
@@ -173,16 +177,20 @@ struct Handler {
         }
         return count;
     }
-    /// Whether the double's shortest form is the same number: always so for 15 digits or fewer (IEEE 754, DBL_DIG).
+    /// Whether the double's shortest form is the same number: always so for 15 digits or fewer
+    /// (IEEE 754, DBL_DIG).
     static bool exact(std::string_view text, double value) {
         char given[32];
         std::size_t count = digits(text, given, 17);
         if (count > 17) return false;
         if (count <= 15) return value != 0 || count == 0;
         char shortest[40];
-        char* end = std::to_chars(shortest, shortest + sizeof shortest, value, std::chars_format::scientific).ptr;
+        char* end = std::to_chars(shortest, shortest + sizeof shortest, value,
+                                  std::chars_format::scientific)
+                        .ptr;
         char back[32];
-        std::size_t back_count = digits({shortest, static_cast<std::size_t>(end - shortest)}, back, 17);
+        std::size_t back_count =
+            digits({shortest, static_cast<std::size_t>(end - shortest)}, back, 17);
         return std::string_view(given, count) == std::string_view(back, back_count);
     }
 
@@ -196,7 +204,8 @@ struct Handler {
     }
 };
 
-/// Whether a \\uD800..\\uDBFF escape ends at `offset`: Boost reports its missing second half as plain syntax.
+/// Whether a \\uD800..\\uDBFF escape ends at `offset`: Boost reports its missing second half as
+/// plain syntax.
 bool after_leading_surrogate(std::string_view text, std::size_t offset) {
     if (offset < 6 || offset > text.size()) return false;
     std::string_view escape = text.substr(offset - 6, 6);
@@ -209,16 +218,18 @@ std::string explain(const json::error_code& error, std::string_view text, std::s
     if (error == json::error::incomplete) return "Unexpected end of the text";
     if (error == json::error::extra_data) return "Unexpected text after the end of the value";
     if (error == json::error::too_deep) return "Nested too deeply";
-    if (error == json::error::illegal_leading_surrogate || error == json::error::illegal_trailing_surrogate ||
+    if (error == json::error::illegal_leading_surrogate ||
+        error == json::error::illegal_trailing_surrogate ||
         error == json::error::expected_utf16_escape || after_leading_surrogate(text, offset)) {
         return "Lone surrogate in a \\u escape";
     }
-    if (error == json::error::not_number || rest.starts_with("NaN") || rest.starts_with("Infinity") ||
-        rest.starts_with("-Infinity")) {
+    if (error == json::error::not_number || rest.starts_with("NaN") ||
+        rest.starts_with("Infinity") || rest.starts_with("-Infinity")) {
         return "Not a number that JSON knows";
     }
     if (!rest.empty() && static_cast<unsigned char>(rest[0]) >= 0x80) return "Invalid UTF-8";
-    if (!rest.empty() && static_cast<unsigned char>(rest[0]) < 0x20) return "Control character where none may be";
+    if (!rest.empty() && static_cast<unsigned char>(rest[0]) < 0x20)
+        return "Control character where none may be";
     std::string message = "Unexpected ";
     if (rest.empty()) {
         message += "end of the text";
@@ -237,7 +248,8 @@ JsonError locate(std::string message, std::string_view text, std::size_t offset)
     error.offset = std::min(offset, text.size());
     std::string_view before = text.substr(0, error.offset);
     std::size_t line_start = 0;
-    for (std::size_t at = before.find('\n'); at != std::string_view::npos; at = before.find('\n', at + 1)) {
+    for (std::size_t at = before.find('\n'); at != std::string_view::npos;
+         at = before.find('\n', at + 1)) {
         ++error.line;
         line_start = at + 1;
     }

@@ -22,7 +22,9 @@ void append_double(double value, std::string& out) {
     if (magnitude == 0 || (magnitude >= 1e-3 && magnitude < 1e7)) {
         char* end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr;
         out.append(text, end);
-        if (std::string_view(text, static_cast<std::size_t>(end - text)).find('.') == std::string_view::npos) out += ".0";
+        if (std::string_view(text, static_cast<std::size_t>(end - text)).find('.') ==
+            std::string_view::npos)
+            out += ".0";
         return;
     }
     // 1.5e+20 becomes 1.5E20, 1e-07 becomes 1.0E-7.
@@ -43,7 +45,8 @@ void write_json_string(std::string_view text, std::string& out) {
     // 0: as it is; 'u': \u00XX; otherwise the letter after the backslash.
     static constexpr auto escapes = [] {
         std::array<char, 256> table{};
-        for (int c = 0; c < 0x20; ++c) table[static_cast<std::size_t>(c)] = 'u';
+        for (int c = 0; c < 0x20; ++c)
+            table[static_cast<std::size_t>(c)] = 'u';
         table['\b'] = 'b';
         table['\t'] = 't';
         table['\n'] = 'n';
@@ -159,7 +162,11 @@ void write(Value root, std::string& out) {
 
 }  // namespace
 
-void write_json(Value value, std::string& out) { write<false>(value, out); }
-void write_pretty_json(Value value, std::string& out) { write<true>(value, out); }
+void write_json(Value value, std::string& out) {
+    write<false>(value, out);
+}
+void write_pretty_json(Value value, std::string& out) {
+    write<true>(value, out);
+}
 
 }  // namespace penstock::document

@@ -8,8 +8,8 @@ namespace penstock::document {
 namespace {
 
 constexpr std::array<std::string_view, meta_count> meta_names = {
-    "_index", "_id", "_routing", "_version", "_version_type", "_op_type", "_if_seq_no", "_if_primary_term",
-    "_dynamic_templates"};
+    "_index",   "_id",        "_routing",         "_version",          "_version_type",
+    "_op_type", "_if_seq_no", "_if_primary_term", "_dynamic_templates"};
 
 std::int32_t list_index(std::string_view key) {
     std::int32_t value = -1;
@@ -19,7 +19,9 @@ std::int32_t list_index(std::string_view key) {
 
 }  // namespace
 
-std::string_view meta_name(Meta meta) { return meta_names[static_cast<std::size_t>(meta)]; }
+std::string_view meta_name(Meta meta) {
+    return meta_names[static_cast<std::size_t>(meta)];
+}
 
 Result<FieldPath> FieldPath::parse(std::string_view text, AccessPattern access) {
     if (text.empty()) return failure("path cannot be null nor empty");
@@ -35,13 +37,15 @@ Result<FieldPath> FieldPath::parse(std::string_view text, AccessPattern access) 
     }
     // As Java's String.split: empty segments count, except at the end.
     std::size_t end = text.size();
-    while (end > begin && text[end - 1] == '.') --end;
+    while (end > begin && text[end - 1] == '.')
+        --end;
     if (begin == end) return failure("path [" + path.text_ + "] is not valid");
     for (std::size_t at = begin; at <= end;) {
         std::size_t dot = std::min(text.find('.', at), end);
         std::string_view key = text.substr(at, dot - at);
-        path.segments_.push_back({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(key.size()),
-                                  Key::hash_of(key), list_index(key)});
+        path.segments_.push_back({static_cast<std::uint32_t>(at),
+                                  static_cast<std::uint32_t>(key.size()), Key::hash_of(key),
+                                  list_index(key)});
         at = dot + 1;
     }
     if (path.root_ == Root::source && begin == 0) {

@@ -18,7 +18,8 @@ double Value::to_double() const {
     double value = 0;
     auto [end, error] = std::from_chars(as_.text, as_.text + size_, value);
     if (error == std::errc::result_out_of_range) {
-        // from_chars leaves the value alone: tell overflow from underflow by strtod, which needs a terminator.
+        // from_chars leaves the value alone: tell overflow from underflow by strtod, which needs a
+        // terminator.
         return std::strtod(std::string(as_.text, size_).c_str(), nullptr);
     }
     return value;
@@ -44,8 +45,8 @@ void Array::erase(std::size_t at) {
 }
 
 std::uint32_t Key::hash_of(std::string_view name) {
-    // FNV-1a in 8-byte strides: keys are short, and the hash only has to tell the members of one object apart.
-    // The final multiplication spreads the high bits for the index of large objects.
+    // FNV-1a in 8-byte strides: keys are short, and the hash only has to tell the members of one
+    // object apart. The final multiplication spreads the high bits for the index of large objects.
     std::uint64_t hash = 0xcbf29ce484222325u ^ name.size();
     const char* at = name.data();
     std::size_t left = name.size();
@@ -67,7 +68,8 @@ std::uint32_t Key::hash_of(std::string_view name) {
 std::size_t Object::find(const Key& key) const {
     auto matches = [&](const Member& member) {
         return member.hash == key.hash && member.key_size == key.text.size() &&
-               (key.text.empty() || std::memcmp(member.key_data, key.text.data(), key.text.size()) == 0);
+               (key.text.empty() ||
+                std::memcmp(member.key_data, key.text.data(), key.text.size()) == 0);
     };
     if (index_ == nullptr) {
         for (std::uint32_t i = 0; i < size_; ++i) {
@@ -75,7 +77,8 @@ std::size_t Object::find(const Key& key) const {
         }
         return npos;
     }
-    for (std::uint32_t slot = key.hash & index_mask_; index_[slot] != 0; slot = (slot + 1) & index_mask_) {
+    for (std::uint32_t slot = key.hash & index_mask_; index_[slot] != 0;
+         slot = (slot + 1) & index_mask_) {
         if (matches(members_[index_[slot] - 1])) return index_[slot] - 1;
     }
     return npos;
@@ -93,16 +96,19 @@ void Object::reserve(std::size_t count, Arena& arena) {
 
 void Object::build_index(Arena& arena) {
     std::uint32_t slots = 64;
-    while (slots < capacity_ * 2u) slots *= 2;
+    while (slots < capacity_ * 2u)
+        slots *= 2;
     index_ = arena.allocate_array<std::uint32_t>(slots);
     index_mask_ = slots - 1;
     std::fill(index_, index_ + slots, 0);
-    for (std::uint32_t i = 0; i < size_; ++i) index_put(i);
+    for (std::uint32_t i = 0; i < size_; ++i)
+        index_put(i);
 }
 
 void Object::index_put(std::uint32_t at) {
     std::uint32_t slot = members_[at].hash & index_mask_;
-    while (index_[slot] != 0) slot = (slot + 1) & index_mask_;
+    while (index_[slot] != 0)
+        slot = (slot + 1) & index_mask_;
     index_[slot] = at + 1;
 }
 
@@ -117,7 +123,8 @@ void Object::set(const Key& key, Value value, Arena& arena) {
 
 void Object::push_back(const Key& key, Value value, Arena& arena) {
     if (size_ == capacity_) reserve(size_ + 1, arena);
-    members_[size_] = {key.text.data(), static_cast<std::uint32_t>(key.text.size()), key.hash, value};
+    members_[size_] = {key.text.data(), static_cast<std::uint32_t>(key.text.size()), key.hash,
+                       value};
     ++size_;
     if (index_ != nullptr) index_put(size_ - 1);
 }
@@ -128,7 +135,8 @@ void Object::insert(std::size_t at, const Key& key, Value value, Arena& arena) {
     std::rotate(members_ + at, members_ + size_ - 1, members_ + size_);
     if (index_ != nullptr) {
         std::fill(index_, index_ + index_mask_ + 1, 0);
-        for (std::uint32_t i = 0; i < size_; ++i) index_put(i);
+        for (std::uint32_t i = 0; i < size_; ++i)
+            index_put(i);
     }
 }
 
@@ -137,7 +145,8 @@ void Object::erase(std::size_t at) {
     --size_;
     if (index_ != nullptr) {
         std::fill(index_, index_ + index_mask_ + 1, 0);
-        for (std::uint32_t i = 0; i < size_; ++i) index_put(i);
+        for (std::uint32_t i = 0; i < size_; ++i)
+            index_put(i);
     }
 }
 
@@ -152,7 +161,8 @@ Value clone_scalar(Value value, Arena& arena) {
 }  // namespace
 
 Value clone(Value root, Arena& arena) {
-    // A work list instead of recursion: documents come from outside and may be as deep as the parser allows.
+    // A work list instead of recursion: documents come from outside and may be as deep as the
+    // parser allows.
     struct Pending {
         Value from;
         Array* array;
@@ -179,7 +189,8 @@ Value clone(Value root, Arena& arena) {
         Pending next = pending.back();
         pending.pop_back();
         if (next.array != nullptr) {
-            for (const Value& item : next.from.as_array()) next.array->push_back(copy(item), arena);
+            for (const Value& item : next.from.as_array())
+                next.array->push_back(copy(item), arena);
         } else {
             for (const Member& member : next.from.as_object()) {
                 Key key(arena.copy(member.key()));
@@ -243,8 +254,9 @@ std::string_view java_type_name(Value value) {
         case Kind::floating:
             return "java.lang.Double";
         case Kind::number:
-            return value.as_string().find_first_of(".eE") == std::string_view::npos ? "java.math.BigInteger"
-                                                                                      : "java.lang.Double";
+            return value.as_string().find_first_of(".eE") == std::string_view::npos
+                       ? "java.math.BigInteger"
+                       : "java.lang.Double";
         case Kind::string:
             return "java.lang.String";
         case Kind::array:

@@ -18,16 +18,18 @@ enum class Kind : std::uint8_t {
     boolean,
     integer,   ///< fits std::int64_t
     floating,  ///< a double whose shortest decimal form is the number that was read
-    number,    ///< any other JSON number, kept as its source text: 18446744073709551616, 0.10000000000000000001
+    number,    ///< any other JSON number, kept as its source text: 18446744073709551616,
+               ///< 0.10000000000000000001
     string,
     array,
     object,
 };
 
-/// A handle of 16 bytes: copying it aliases the same array or object, as copying a pointer does. What it points to
-/// lives in an arena (or, for strings, in the batch's input or the pipeline's constants) and is not freed one by one.
-/// Arrays and objects that belong to a document are changed through Document alone; code that builds a new value
-/// fills the Array or Object that it made. `clone` is the deep copy.
+/// A handle of 16 bytes: copying it aliases the same array or object, as copying a pointer does.
+/// What it points to lives in an arena (or, for strings, in the batch's input or the pipeline's
+/// constants) and is not freed one by one. Arrays and objects that belong to a document are changed
+/// through Document alone; code that builds a new value fills the Array or Object that it made.
+/// `clone` is the deep copy.
 class Value {
   public:
     Value() : kind_(Kind::null), size_(0) { as_.integer = 0; }
@@ -150,8 +152,9 @@ struct Key {
     std::uint32_t hash;
 };
 
-/// Members in the order in which they came. Lookup compares hashes along the members; an object of more than
-/// `indexed_from` members gets a hash index, so that a hostile one with 100 000 keys stays linear.
+/// Members in the order in which they came. Lookup compares hashes along the members; an object of
+/// more than `indexed_from` members gets a hash index, so that a hostile one with 100 000 keys
+/// stays linear.
 class Object {
   public:
     static constexpr std::size_t indexed_from = 24;
@@ -197,9 +200,11 @@ class Object {
 
 /// A deep copy into `arena`, strings included. Iterative: any depth.
 Value clone(Value value, Arena& arena);
-/// Equality as Java's Map/List/String/Number `equals` on parsed JSON has it, except that 1 and 1.0 differ as there.
+/// Equality as Java's Map/List/String/Number `equals` on parsed JSON has it, except that 1 and 1.0
+/// differ as there.
 bool equal(Value a, Value b);
-/// The name that Elasticsearch's messages use for the value's type: "java.lang.String", "java.util.ArrayList", ...
+/// The name that Elasticsearch's messages use for the value's type: "java.lang.String",
+/// "java.util.ArrayList", ...
 std::string_view java_type_name(Value value);
 /// As Java's String.valueOf of the value: "null", "1", "1.0", "text", "[a, b]", "{a=1}".
 void append_java_string(Value value, std::string& out);

@@ -1,4 +1,5 @@
-// The interface of an inference backend: what runs a model's forward pass. Concrete backends are plugins.
+// The interface of an inference backend: what runs a model's forward pass. Concrete backends are
+// plugins.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 
 namespace penstock::inference {
 
-/// Token sequences laid end to end, without padding: sequence i is ids[offsets[i]] .. ids[offsets[i+1]-1].
+/// Token sequences laid end to end, without padding: sequence i is ids[offsets[i]] ..
+/// ids[offsets[i+1]-1].
 struct PackedBatch {
     std::vector<std::int64_t> offsets{0};
     std::vector<std::int32_t> ids;
@@ -25,8 +27,8 @@ struct PackedBatch {
     }
 };
 
-/// Sequence i's output: rows[i] x width floats, row-major, from data + offsets[i]. Borrowed from the session until its
-/// next run.
+/// Sequence i's output: rows[i] x width floats, row-major, from data + offsets[i]. Borrowed from
+/// the session until its next run.
 struct BatchResult {
     const float* data = nullptr;
     std::span<const std::int64_t> offsets;
@@ -40,18 +42,18 @@ struct ModelInfo {
     std::int64_t output_width = 0;   ///< columns of a result, e.g. the embedding's dimensions
 };
 
-/// One allocation: scratch memory and compute threads of its own over shared weights. Used by one thread at a time;
-/// sessions of one model may run at the same time.
+/// One allocation: scratch memory and compute threads of its own over shared weights. Used by one
+/// thread at a time; sessions of one model may run at the same time.
 class Session {
   public:
     virtual ~Session() = default;
-    /// Runs one batch of at least one sequence, each 1..max_tokens long. Throws penstock::Error, and then no
-    /// sequence has a result.
+    /// Runs one batch of at least one sequence, each 1..max_tokens long. Throws penstock::Error,
+    /// and then no sequence has a result.
     virtual BatchResult run(const PackedBatch& batch) = 0;
 };
 
-/// A loaded model: one copy of its weights, shared by its sessions, which must not outlive it (they hold a
-/// shared_ptr to it). Thread-safe.
+/// A loaded model: one copy of its weights, shared by its sessions, which must not outlive it (they
+/// hold a shared_ptr to it). Thread-safe.
 class BackendModel {
   public:
     virtual ~BackendModel() = default;
@@ -64,7 +66,8 @@ class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::string_view name() const = 0;
-    virtual std::shared_ptr<BackendModel> open(const std::string& directory, std::string_view config) = 0;
+    virtual std::shared_ptr<BackendModel> open(const std::string& directory,
+                                               std::string_view config) = 0;
 };
 
 }  // namespace penstock::inference

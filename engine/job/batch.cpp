@@ -28,7 +28,8 @@ bool to_id(Value value, std::string& out) {
 
 /// The line of a record of one line is told by its location.
 std::string reason(const document::JsonError& error, std::string_view text) {
-    if (text.starts_with("\xEF\xBB\xBF")) return "a byte order mark inside the file, before the document";
+    if (text.starts_with("\xEF\xBB\xBF"))
+        return "a byte order mark inside the file, before the document";
     if (text.find('\n') != std::string_view::npos) return error.text();
     return error.message + " at column " + std::to_string(error.column);
 }

@@ -249,7 +249,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         work.batch.failed().push_back({record, std::move(failure), true});
     }
 
-    /// All items; where a failure ends the job, those of the documents before the first that failed.
+    /// All items; where a failure ends the job, those of the documents before the first that
+    /// failed.
     std::span<const io::WriteItem> writable(Batch& batch) const {
         std::span<const io::WriteItem> items = batch.items();
         if (parts.dead_letter || parts.on_failed || batch.failed().empty()) return items;

@@ -15,10 +15,10 @@ struct AsyncItem {
     document::Outcome outcome;
 };
 
-/// A step that takes the documents of a whole batch at once, so that it can gather its requests. Runs on the worker's
-/// executor; it must not block there. It sets each item's outcome (ok unless set) and throws only for bugs and
-/// cancellation (boost::system::system_error with operation_aborted). Changes to a document whose outcome is a failure
-/// are undone.
+/// A step that takes the documents of a whole batch at once, so that it can gather its requests.
+/// Runs on the worker's executor; it must not block there. It sets each item's outcome (ok unless
+/// set) and throws only for bugs and cancellation (boost::system::system_error with
+/// operation_aborted). Changes to a document whose outcome is a failure are undone.
 class AsyncProcessor {
   public:
     virtual ~AsyncProcessor() = default;

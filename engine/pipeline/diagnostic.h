@@ -28,14 +28,17 @@ struct Diagnostic {
     std::string message;    ///< "option [target_field] is required"
     std::string hint;       ///< "did you mean [target_field]?", may be empty
 
-    /// "ingest.yml:12:9: error: [rename] option [target_feild] is not known (did you mean [target_field]?)"
+    /// "ingest.yml:12:9: error: [rename] option [target_feild] is not known (did you mean
+    /// [target_field]?)"
     std::string text() const;
 };
 
-/// Findings gather here so that all of them are reported at once: ordered by file and position, the same one once.
+/// Findings gather here so that all of them are reported at once: ordered by file and position, the
+/// same one once.
 class Diagnostics {
   public:
-    /// A hostile file may have a mistake in each of a million lines: what comes after this many is only counted.
+    /// A hostile file may have a mistake in each of a million lines: what comes after this many is
+    /// only counted.
     static constexpr std::size_t most_kept = 1000;
 
     void add(Diagnostic diagnostic);
@@ -62,7 +65,8 @@ class DefinitionError : public Error {
     Diagnostics diagnostics_;
 };
 
-/// The candidate nearest to `name` by edit distance, when near enough to be what was meant; else empty.
+/// The candidate nearest to `name` by edit distance, when near enough to be what was meant; else
+/// empty.
 std::string_view nearest(std::string_view name, const std::vector<std::string_view>& candidates);
 
 }  // namespace penstock::pipeline

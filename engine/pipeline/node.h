@@ -12,11 +12,12 @@
 
 namespace penstock::pipeline {
 
-/// A YAML or JSON node as plain data. Plain scalars are typed as in JSON, with the spellings of true, false and null
-/// that YAML 1.2's core schema has (true, True, TRUE, ~, ...), and not by YAML 1.1: "NO", "on", 012, 1_000, 12:30,
-/// 2024-01-01 and 1.2.3 are text. So are the core schema's numbers that JSON does not know (0x1F, 0o17, +5, .5, .inf):
-/// a pipeline must mean the same in both notations, and what looks so is nearly always an id, a colour or a mode.
-/// Quoted and block scalars are text always.
+/// A YAML or JSON node as plain data. Plain scalars are typed as in JSON, with the spellings of
+/// true, false and null that YAML 1.2's core schema has (true, True, TRUE, ~, ...), and not by
+/// YAML 1.1: "NO", "on", 012, 1_000, 12:30, 2024-01-01 and 1.2.3 are text. So are the core schema's
+/// numbers that JSON does not know (0x1F, 0o17, +5, .5, .inf): a pipeline must mean the same in
+/// both notations, and what looks so is nearly always an id, a colour or a mode. Quoted and block
+/// scalars are text always.
 struct Node {
     enum class Kind { null, boolean, integer, floating, number, string, list, map };
     struct Entry;
@@ -25,8 +26,8 @@ struct Node {
     bool boolean = false;
     std::int64_t integer = 0;
     double floating = 0;
-    std::string text;          ///< a string's text; for other scalars, as written
-    std::vector<Node> items;   ///< of a list
+    std::string text;            ///< a string's text; for other scalars, as written
+    std::vector<Node> items;     ///< of a list
     std::vector<Entry> entries;  ///< of a map, in order
     Position position;
 

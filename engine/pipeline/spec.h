@@ -1,4 +1,5 @@
-// What a processor declares once about itself; parsing, validation, documentation and the JSON schema come from it.
+// What a processor declares once about itself; parsing, validation, documentation and the JSON
+// schema come from it.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ namespace penstock::pipeline {
 
 enum class OptionType : std::uint8_t {
     string,
-    boolean,      ///< also the strings "true" and "false", as the reference takes them
-    integer,      ///< also a string that holds one
+    boolean,  ///< also the strings "true" and "false", as the reference takes them
+    integer,  ///< also a string that holds one
     number,
     enumeration,  ///< a string out of `values`
     field,        ///< a field path
@@ -40,32 +41,34 @@ std::string_view type_name(OptionType type);  ///< "string", "boolean", "field",
 struct OptionSpec {
     std::string name;
     OptionType type = OptionType::string;
-    std::string doc;               ///< one or two sentences, for the reference
+    std::string doc;  ///< one or two sentences, for the reference
     bool required = false;
-    std::string default_value;     ///< as YAML text for the reference and the schema; empty: none
-    bool templated = false;        ///< Mustache tags are allowed (in every string of it when type is any)
-    std::vector<std::string> values;            ///< of an enumeration
+    std::string default_value;  ///< as YAML text for the reference and the schema; empty: none
+    bool templated = false;  ///< Mustache tags are allowed (in every string of it when type is any)
+    std::vector<std::string> values;  ///< of an enumeration
     std::optional<double> minimum;
     std::optional<double> maximum;
-    std::string since;             ///< version; empty: from the start
-    std::vector<std::string> aliases;           ///< other names that are accepted (the reference's older ones)
+    std::string since;  ///< version; empty: from the start
+    std::vector<std::string>
+        aliases;  ///< other names that are accepted (the reference's older ones)
 };
 
 /// An example that is both documentation and test. YAML flow or JSON text.
 struct Example {
     std::string options;  ///< "{field: host, target_field: host_name}"
     std::string in;       ///< {"host":"a"}; members _index, _id, ... are metadata
-    std::string out;      ///< {"host_name":"a"}; "dropped" when the document is dropped; unused when it fails
-    std::string fails;    ///< the failure's reason; empty when it succeeds
-    std::string title;    ///< a short sentence; may be empty
+    std::string
+        out;  ///< {"host_name":"a"}; "dropped" when the document is dropped; unused when it fails
+    std::string fails;  ///< the failure's reason; empty when it succeeds
+    std::string title;  ///< a short sentence; may be empty
 };
 
 class Config;
 struct Step;
 struct Block;
 
-/// Owners of types that are complete only where pipelines are executed (the deleters are in step.cpp), so that a
-/// processor's file needs neither Asio nor the compiled pipeline.
+/// Owners of types that are complete only where pipelines are executed (the deleters are in
+/// step.cpp), so that a processor's file needs neither Asio nor the compiled pipeline.
 struct BlockDeleter {
     void operator()(Block* block) const;
 };
@@ -93,18 +96,22 @@ struct ForeachElement {
 using StepBody = std::variant<ProcessorPtr, AsyncProcessorPtr, PipelineCall, ForeachElement>;
 
 struct ProcessorSpec {
-    std::string name;         ///< [a-z][a-z0-9_]*
-    std::string summary;      ///< one sentence
-    std::string description;  ///< Markdown; semantics and differences from the reference; may be empty
+    std::string name;     ///< [a-z][a-z0-9_]*
+    std::string summary;  ///< one sentence
+    std::string
+        description;  ///< Markdown; semantics and differences from the reference; may be empty
     std::vector<OptionSpec> options;  ///< without those common to all processors
     std::vector<Example> examples;
-    /// Makes the step. Options are complete and of the right type here; what else is wrong with them is told through
-    /// Config::error, and then any body may be returned (an empty unique_ptr, say): it is thrown away.
+    /// Makes the step. Options are complete and of the right type here; what else is wrong with
+    /// them is told through Config::error, and then any body may be returned (an empty unique_ptr,
+    /// say): it is thrown away.
     std::function<StepBody(const Config&)> compile;
     std::string since = "0.1.0";
-    /// The executor leaves what a failing run changed, as the reference visibly does (foreach, script).
+    /// The executor leaves what a failing run changed, as the reference visibly does (foreach,
+    /// script).
     bool keeps_partial_changes = false;
-    /// Options of which exactly one must be given, e.g. {"value", "copy_from"}; more than one such set may be.
+    /// Options of which exactly one must be given, e.g. {"value", "copy_from"}; more than one such
+    /// set may be.
     std::vector<std::vector<std::string>> exactly_one_of{};
     /// Options of which at most one may be given.
     std::vector<std::vector<std::string>> at_most_one_of{};
@@ -129,9 +136,10 @@ class Catalog {
 /// Makes the block of one nested processor (`foreach`); given by the compiler.
 using NestedCompiler = std::function<BlockPtr(const Node& processor)>;
 
-/// One processor's options, checked against its specification: every getter gives the option's value or its default.
-/// Asking for an option that the specification does not have, or for the wrong type, is a bug (std::logic_error).
-/// Mistakes in values (a bad path, template or regex) are reported with their position, and a harmless value comes back.
+/// One processor's options, checked against its specification: every getter gives the option's
+/// value or its default. Asking for an option that the specification does not have, or for the
+/// wrong type, is a bug (std::logic_error). Mistakes in values (a bad path, template or regex) are
+/// reported with their position, and a harmless value comes back.
 class Config {
   public:
     /// Where findings go and what the pipeline says for all of its processors.
@@ -144,8 +152,8 @@ class Config {
         NestedCompiler nested;
     };
 
-    /// Checks `options` (a map, or null when there are none) against `spec`, reporting every mistake to the context's
-    /// diagnostics. Common options are skipped: the compiler reads them.
+    /// Checks `options` (a map, or null when there are none) against `spec`, reporting every
+    /// mistake to the context's diagnostics. Common options are skipped: the compiler reads them.
     Config(const ProcessorSpec& spec, const Node& options, Context context);
     ~Config();
 
@@ -153,7 +161,8 @@ class Config {
     bool valid() const;
 
     bool has(std::string_view option) const;  ///< given and not null
-    const std::string& string(std::string_view option) const;  ///< string, enumeration, regex; "" without default
+    const std::string& string(
+        std::string_view option) const;  ///< string, enumeration, regex; "" without default
     bool flag(std::string_view option) const;
     std::int64_t integer(std::string_view option) const;
     double number(std::string_view option) const;
@@ -167,11 +176,14 @@ class Config {
     /// type field, templated.
     script::FieldTemplate field(std::string_view option) const;
     script::FieldTemplate field_or(std::string_view option, std::string_view fallback) const;
-    std::vector<script::FieldTemplate> fields(std::string_view option) const;  ///< type strings, templated
+    std::vector<script::FieldTemplate> fields(
+        std::string_view option) const;  ///< type strings, templated
     /// type string, templated.
-    script::Template text(std::string_view option, script::MediaType = script::MediaType::json) const;
+    script::Template text(std::string_view option,
+                          script::MediaType = script::MediaType::json) const;
     /// type any, templated.
-    script::ValueTemplate value(std::string_view option, script::MediaType = script::MediaType::json) const;
+    script::ValueTemplate value(std::string_view option,
+                                script::MediaType = script::MediaType::json) const;
     /// type any, list or object: as written, with positions.
     const Node& node(std::string_view option) const;
     /// type processor.
@@ -181,7 +193,8 @@ class Config {
     const std::string& pipeline() const;
     document::AccessPattern access() const;
 
-    /// Reports a mistake in an option, at its position. An empty option means the processor as a whole.
+    /// Reports a mistake in an option, at its position. An empty option means the processor as a
+    /// whole.
     void error(std::string_view option, std::string message, std::string hint = {}) const;
     void warning(std::string_view option, std::string message) const;
     /// The same at a nested node of an option.
@@ -193,9 +206,10 @@ class Config {
 };
 
 // Makers of the usual options, so that a processor's table reads as a table.
-OptionSpec field_option(std::string doc, bool templated = false);             ///< "field", required
-OptionSpec target_field_option(std::string default_doc = "field");            ///< "target_field", default: field
-OptionSpec ignore_missing_option(bool default_value = false);                 ///< "ignore_missing"
+OptionSpec field_option(std::string doc, bool templated = false);  ///< "field", required
+OptionSpec target_field_option(
+    std::string default_doc = "field");                        ///< "target_field", default: field
+OptionSpec ignore_missing_option(bool default_value = false);  ///< "ignore_missing"
 OptionSpec flag_option(std::string name, std::string doc, bool default_value);
 OptionSpec string_option(std::string name, std::string doc, bool required = false);
 

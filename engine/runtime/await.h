@@ -9,7 +9,8 @@
 
 namespace penstock::runtime {
 
-/// Calls `work` on `executor` (the blocking pool, say) and resumes on the caller's own. Exceptions pass through.
+/// Calls `work` on `executor` (the blocking pool, say) and resumes on the caller's own. Exceptions
+/// pass through.
 template <class Executor, class Work>
 boost::asio::awaitable<std::invoke_result_t<Work&>> call_on(Executor executor, Work work) {
     using Value = std::invoke_result_t<Work&>;

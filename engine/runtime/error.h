@@ -6,9 +6,9 @@
 
 namespace penstock {
 
-/// An expected problem with what the user gave or with the outside world (a file, a model, a disk). The message
-/// is complete, for people: what is wrong, where, what to do. Tools print it after "penstock: " and exit with 1.
-/// Anything else that is thrown is a bug.
+/// An expected problem with what the user gave or with the outside world (a file, a model, a disk).
+/// The message is complete, for people: what is wrong, where, what to do. Tools print it after
+/// "penstock: " and exit with 1. Anything else that is thrown is a bug.
 class Error : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;

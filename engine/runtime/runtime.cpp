@@ -10,7 +10,9 @@ namespace penstock::runtime {
 
 namespace {
 
-int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int processors() {
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 }  // namespace
 
@@ -43,9 +45,17 @@ struct Runtime::Impl {
 Runtime::Runtime(const RuntimeOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Runtime::~Runtime() = default;
 
-boost::asio::any_io_executor Runtime::io() const { return impl_->io.get_executor(); }
-boost::asio::any_io_executor Runtime::cpu() const { return impl_->cpu.get_executor(); }
-boost::asio::any_io_executor Runtime::blocking() const { return impl_->blocking.get_executor(); }
-int Runtime::cpu_threads() const { return impl_->cpu_threads; }
+boost::asio::any_io_executor Runtime::io() const {
+    return impl_->io.get_executor();
+}
+boost::asio::any_io_executor Runtime::cpu() const {
+    return impl_->cpu.get_executor();
+}
+boost::asio::any_io_executor Runtime::blocking() const {
+    return impl_->blocking.get_executor();
+}
+int Runtime::cpu_threads() const {
+    return impl_->cpu_threads;
+}
 
 }  // namespace penstock::runtime

@@ -1,4 +1,5 @@
-// The process's threads: all of them are made here, and nowhere else but in deployments (their allocations).
+// The process's threads: all of them are made here, and nowhere else but in deployments (their
+// allocations).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -11,8 +12,8 @@ struct RuntimeOptions {
     int blocking_threads = 4;  ///< for files and the embedded index, whose calls wait for the disk
 };
 
-/// One I/O context for timers, signals and sockets, one pool for work that uses the processor, one for calls that
-/// block. Made by `main` and by tests; outlives whatever runs on it. Thread-safe.
+/// One I/O context for timers, signals and sockets, one pool for work that uses the processor, one
+/// for calls that block. Made by `main` and by tests; outlives whatever runs on it. Thread-safe.
 class Runtime {
   public:
     explicit Runtime(const RuntimeOptions& options = {});

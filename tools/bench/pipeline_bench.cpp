@@ -1,5 +1,6 @@
-// Documents a second on one core, without a model: pipelines/web_requests.yml (ten steps) against the same edits written
-// by hand over Boost.JSON, parsing and writing included in both. Interleaved rounds in one process; the ratio counts.
+// Documents a second on one core, without a model: pipelines/web_requests.yml (ten steps) against
+// the same edits written by hand over Boost.JSON, parsing and writing included in both. Interleaved
+// rounds in one process; the ratio counts.
 //
 //   pipeline_bench [--rounds N] [--documents N] [--pipeline FILE]
 #include <algorithm>
@@ -36,18 +37,23 @@ double cpu_seconds() {
 /// Web requests of some 440 bytes, the same for the same count.
 std::vector<std::string> make_documents(std::size_t count) {
     std::mt19937 random(42);
-    auto pick = [&](std::initializer_list<const char*> words) { return *(words.begin() + random() % words.size()); };
+    auto pick = [&](std::initializer_list<const char*> words) {
+        return *(words.begin() + random() % words.size());
+    };
     std::vector<std::string> documents;
     for (std::size_t i = 0; i < count; ++i) {
         documents.push_back(
-            R"({"@timestamp":"2026-03-01T12:)" + std::to_string(10 + random() % 50) + R"(:07.123Z","host":"  WEB-)" +
-            std::to_string(random() % 40) + R"(.Example.ORG ","ua":"Mozilla/5.0 (X11; Linux x86_64; rv:)" +
+            R"({"@timestamp":"2026-03-01T12:)" + std::to_string(10 + random() % 50) +
+            R"(:07.123Z","host":"  WEB-)" + std::to_string(random() % 40) +
+            R"(.Example.ORG ","ua":"Mozilla/5.0 (X11; Linux x86_64; rv:)" +
             std::to_string(90 + random() % 40) + R"(.0) Gecko/20100101","http":{"method":")" +
-            pick({"GET", "POST", "PUT"}) + R"(","path":"/shop/item/)" + std::to_string(random() % 100000) +
-            R"(","status":")" + pick({"200", "204", "301", "404", "500"}) + R"(","bytes":)" +
+            pick({"GET", "POST", "PUT"}) + R"(","path":"/shop/item/)" +
+            std::to_string(random() % 100000) + R"(","status":")" +
+            pick({"200", "204", "301", "404", "500"}) + R"(","bytes":)" +
             std::to_string(random() % 100000) + R"(,"seconds":)" + std::to_string(random() % 1000) +
-            R"(.25},"client":{"ip":"10.1.)" + std::to_string(random() % 256) + "." + std::to_string(random() % 256) +
-            R"(","port":)" + std::to_string(1024 + random() % 60000) +
+            R"(.25},"client":{"ip":"10.1.)" + std::to_string(random() % 256) + "." +
+            std::to_string(random() % 256) + R"(","port":)" +
+            std::to_string(1024 + random() % 60000) +
             R"(},"tags":"edge,eu,cached","debug":{"trace":"abcdef0123456789","hops":[1,2,3]},"ok":true})");
     }
     return documents;
@@ -75,7 +81,8 @@ class Penstock {
             batch_.parse(settings_);
             executor_.run_sync(batch_.documents(), batch_.results());
             batch_.render(settings_);
-            for (const io::WriteItem& item : batch_.items()) bytes += item.source.size();
+            for (const io::WriteItem& item : batch_.items())
+                bytes += item.source.size();
         }
         return bytes;
     }
@@ -98,7 +105,8 @@ class Bare {
   public:
     std::size_t run(const std::vector<std::string>& texts) {
         std::size_t bytes = 0;
-        for (const std::string& text : texts) bytes += one(text);
+        for (const std::string& text : texts)
+            bytes += one(text);
         return bytes;
     }
     const std::string& last() const { return out_; }
@@ -142,7 +150,8 @@ class Bare {
         summary.push_back(' ');
         summary.append(http["path"].as_string());
         document.stable_erase("debug");
-        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
         json::value& status = http["status"];
         status = std::strtol(status.as_string().c_str(), nullptr, 10);
         json::value& tags = document["tags"];
@@ -160,9 +169,11 @@ class Bare {
 
     static void trim(json::string& text) {
         std::size_t begin = 0;
-        while (begin < text.size() && text[begin] <= ' ') ++begin;
+        while (begin < text.size() && text[begin] <= ' ')
+            ++begin;
         std::size_t end = text.size();
-        while (end > begin && text[end - 1] <= ' ') --end;
+        while (end > begin && text[end - 1] <= ' ')
+            --end;
         text.erase(end);
         text.erase(0, begin);
     }
@@ -228,12 +239,15 @@ int main(int argc, char** argv) {
         return 1;
     }
     std::vector<double> ratios;
-    for (std::size_t i = 0; i < rounds; ++i) ratios.push_back(ours.rates[i] / theirs.rates[i]);
-    std::printf("%s, %zu documents of %zu bytes, %zu rounds, documents per CPU second (median)\n", file.c_str(), count,
-                documents[0].size(), rounds);
-    std::printf("  penstock           %10.0f\n  by hand, Boost.JSON %9.0f\n", median(ours.rates), median(theirs.rates));
+    for (std::size_t i = 0; i < rounds; ++i)
+        ratios.push_back(ours.rates[i] / theirs.rates[i]);
+    std::printf("%s, %zu documents of %zu bytes, %zu rounds, documents per CPU second (median)\n",
+                file.c_str(), count, documents[0].size(), rounds);
+    std::printf("  penstock           %10.0f\n  by hand, Boost.JSON %9.0f\n", median(ours.rates),
+                median(theirs.rates));
     std::printf("  penstock / by hand %10.2f  (%.2f to %.2f)\n", median(ratios),
-                *std::min_element(ratios.begin(), ratios.end()), *std::max_element(ratios.begin(), ratios.end()));
+                *std::min_element(ratios.begin(), ratios.end()),
+                *std::max_element(ratios.begin(), ratios.end()));
     std::printf("  last document, penstock: %s\n  last document, by hand:  %s\n",
                 std::string(penstock.last().items().back().source).c_str(), bare.last().c_str());
     return bytes[0] > 0 && bytes[1] > 0 ? 0 : 1;

@@ -12,10 +12,11 @@ namespace penstock::tools {
 /// What the shell sees. Also in `penstock --help`.
 enum ExitCode : int {
     exit_ok = 0,
-    exit_error = 1,             ///< what was asked could not be done; the reason is on stderr
-    exit_usage = 2,             ///< the command line is wrong
-    exit_documents_failed = 3,  ///< done, but some documents failed (they are in the dead letter or on stderr)
-    exit_interrupted = 130,     ///< stopped by Ctrl-C
+    exit_error = 1,  ///< what was asked could not be done; the reason is on stderr
+    exit_usage = 2,  ///< the command line is wrong
+    exit_documents_failed =
+        3,  ///< done, but some documents failed (they are in the dead letter or on stderr)
+    exit_interrupted = 130,  ///< stopped by Ctrl-C
 };
 
 /// The command line being put together: each command adds its subcommand, which sets `action`.
@@ -25,7 +26,8 @@ struct CommandLine {
     std::function<int()> action;
 
     /// A subcommand with the options that all have; `examples` end its help.
-    CLI::App* add(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples);
+    CLI::App* add(CLI::App& parent, const std::string& name, const std::string& summary,
+                  const std::string& examples);
 };
 
 void add_run(CommandLine& line);

@@ -9,14 +9,16 @@ namespace penstock::tools {
 namespace {
 
 /// "penstock index get" to the words that may follow: subcommands and long options.
-void collect(const CLI::App& app, const std::string& path, std::map<std::string, std::string>& words) {
+void collect(const CLI::App& app, const std::string& path,
+             std::map<std::string, std::string>& words) {
     std::string list;
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         list += (list.empty() ? "" : " ") + command->get_name();
         collect(*command, path + " " + command->get_name(), words);
     }
     for (const CLI::Option* option : app.get_options()) {
-        for (const std::string& name : option->get_lnames()) list += (list.empty() ? "--" : " --") + name;
+        for (const std::string& name : option->get_lnames())
+            list += (list.empty() ? "--" : " --") + name;
     }
     words[path] = list;
 }
@@ -41,7 +43,8 @@ void print_bash(const std::map<std::string, std::string>& words) {
         "  done\n"
         "  local words=\n"
         "  case \"$path\" in\n");
-    for (const auto& [path, list] : words) std::printf("    \"%s\") words=\"%s\" ;;\n", path.c_str(), list.c_str());
+    for (const auto& [path, list] : words)
+        std::printf("    \"%s\") words=\"%s\" ;;\n", path.c_str(), list.c_str());
     std::printf(
         "  esac\n"
         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
@@ -52,13 +55,15 @@ void print_bash(const std::map<std::string, std::string>& words) {
 }
 
 void print_fish(const std::map<std::string, std::string>& words) {
-    std::printf("# fish completion for penstock; load it with: penstock completion fish | source\n");
+    std::printf(
+        "# fish completion for penstock; load it with: penstock completion fish | source\n");
     for (const auto& [path, list] : words) {
         std::string inner = path == "penstock" ? "" : path.substr(9);
         std::string condition = inner.empty() ? "__fish_use_subcommand" : "";
         for (std::size_t at = 0; !inner.empty() && at < inner.size();) {
             std::size_t end = std::min(inner.find(' ', at), inner.size());
-            condition += (condition.empty() ? "" : "; and ") + ("__fish_seen_subcommand_from " + inner.substr(at, end - at));
+            condition += (condition.empty() ? "" : "; and ") +
+                         ("__fish_seen_subcommand_from " + inner.substr(at, end - at));
             at = end + 1;
         }
         std::string rest = list;
@@ -67,8 +72,8 @@ void print_fish(const std::map<std::string, std::string>& words) {
             std::string word = rest.substr(0, end);
             rest.erase(0, std::min(rest.size(), end + 1));
             bool option = word.starts_with("--");
-            std::printf("complete -c penstock -n '%s' %s %s\n", condition.c_str(), option ? "-l" : "-a",
-                        option ? word.c_str() + 2 : word.c_str());
+            std::printf("complete -c penstock -n '%s' %s %s\n", condition.c_str(),
+                        option ? "-l" : "-a", option ? word.c_str() + 2 : word.c_str());
         }
     }
 }
@@ -77,9 +82,13 @@ void print_fish(const std::map<std::string, std::string>& words) {
 
 void add_completion(CommandLine& line) {
     auto shell = std::make_shared<std::string>();
-    CLI::App* command = line.app.add_subcommand("completion", "Print shell completion for bash, zsh or fish");
-    command->footer("Examples:\n  source <(penstock completion bash)\n  penstock completion fish | source");
-    command->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    CLI::App* command =
+        line.app.add_subcommand("completion", "Print shell completion for bash, zsh or fish");
+    command->footer(
+        "Examples:\n  source <(penstock completion bash)\n  penstock completion fish | source");
+    command->add_option("SHELL", *shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
     command->callback([&line, shell] {
         line.action = [&line, shell] {
             std::map<std::string, std::string> words;

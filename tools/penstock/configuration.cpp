@@ -4,9 +4,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "engine/pipeline/definition.h"
 #include "engine/pipeline/diagnostic.h"
 #include "engine/pipeline/node.h"
-#include "engine/pipeline/definition.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::tools {
@@ -21,21 +21,27 @@ namespace {
 class Reader {
   public:
     Reader(Configuration& configuration, Diagnostics& diagnostics)
-        : configuration_(configuration), diagnostics_(diagnostics), base_(fs::path(configuration.file).parent_path()) {}
+        : configuration_(configuration),
+          diagnostics_(diagnostics),
+          base_(fs::path(configuration.file).parent_path()) {}
 
     void read(const Node& root) {
         if (root.is_null()) return;
-        if (!root.is_map()) return report(root.position, "the configuration must be a map, found " + root.describe());
-        for (const auto& entry : root.entries) read_entry(entry);
+        if (!root.is_map())
+            return report(root.position,
+                          "the configuration must be a map, found " + root.describe());
+        for (const auto& entry : root.entries)
+            read_entry(entry);
     }
 
   private:
     void report(pipeline::Position position, std::string message, std::string hint = {}) {
-        diagnostics_.add({pipeline::Severity::error, configuration_.file, position, "", "", std::move(message),
-                          std::move(hint)});
+        diagnostics_.add({pipeline::Severity::error, configuration_.file, position, "", "",
+                          std::move(message), std::move(hint)});
     }
 
-    void unknown(const Node::Entry& entry, const std::string& where, const std::vector<std::string_view>& known) {
+    void unknown(const Node::Entry& entry, const std::string& where,
+                 const std::vector<std::string_view>& known) {
         std::string_view near = pipeline::nearest(entry.key, known);
         report(entry.position, "option [" + entry.key + "] is not known" + where,
                near.empty() ? "" : "did you mean [" + std::string(near) + "]?");
@@ -43,10 +49,11 @@ class Reader {
 
     void read_entry(const Node::Entry& entry) {
         static const std::vector<std::string_view> known = {
-            "data_directory", "model_directories", "plugin_directories", "pipeline_directories", "deployments",
-            "allowed_processors", "cpu_threads", "index"};
+            "data_directory", "model_directories",  "plugin_directories", "pipeline_directories",
+            "deployments",    "allowed_processors", "cpu_threads",        "index"};
         if (entry.key == "data_directory") {
-            if (auto path = text(entry.value, entry.key)) configuration_.data_directory = resolve(*path);
+            if (auto path = text(entry.value, entry.key))
+                configuration_.data_directory = resolve(*path);
         } else if (entry.key == "model_directories") {
             configuration_.model_directories = directories(entry);
         } else if (entry.key == "plugin_directories") {
@@ -56,7 +63,8 @@ class Reader {
         } else if (entry.key == "deployments") {
             read_deployments(entry.value);
         } else if (entry.key == "allowed_processors") {
-            configuration_.allowed_processors = static_cast<int>(integer(entry.value, entry.key, 0, 4096));
+            configuration_.allowed_processors =
+                static_cast<int>(integer(entry.value, entry.key, 0, 4096));
         } else if (entry.key == "cpu_threads") {
             configuration_.cpu_threads = static_cast<int>(integer(entry.value, entry.key, 0, 4096));
         } else if (entry.key == "index") {
@@ -72,10 +80,13 @@ class Reader {
         return std::nullopt;
     }
 
-    std::int64_t integer(const Node& node, const std::string& option, std::int64_t least, std::int64_t most) {
-        if (node.kind == Node::Kind::integer && node.integer >= least && node.integer <= most) return node.integer;
-        report(node.position, "option [" + option + "] expects a whole number from " + std::to_string(least) + " to " +
-                                  std::to_string(most) + ", found " + node.describe());
+    std::int64_t integer(const Node& node, const std::string& option, std::int64_t least,
+                         std::int64_t most) {
+        if (node.kind == Node::Kind::integer && node.integer >= least && node.integer <= most)
+            return node.integer;
+        report(node.position, "option [" + option + "] expects a whole number from " +
+                                  std::to_string(least) + " to " + std::to_string(most) +
+                                  ", found " + node.describe());
         return least;
     }
 
@@ -96,15 +107,18 @@ class Reader {
     void read_deployments(const Node& node) {
         if (!node.is_map()) {
             return report(node.position,
-                          "option [deployments] expects a map from deployment ids to their parameters, found " +
+                          "option [deployments] expects a map from deployment ids to their "
+                          "parameters, found " +
                               node.describe());
         }
-        for (const auto& entry : node.entries) read_deployment(entry);
+        for (const auto& entry : node.entries)
+            read_deployment(entry);
     }
 
     void read_deployment(const Node::Entry& entry) {
         if (!entry.value.is_map()) {
-            return report(entry.value.position, "deployment [" + entry.key + "] expects a map of parameters, found " +
+            return report(entry.value.position, "deployment [" + entry.key +
+                                                    "] expects a map of parameters, found " +
                                                     entry.value.describe());
         }
         std::vector<inference::DeploymentOption> options{{"deployment_id", entry.key}};
@@ -119,12 +133,14 @@ class Reader {
         }
         inference::ParsedDeploymentConfig parsed = inference::parse_deployment_config(options);
         for (const auto& problem : parsed.problems) {
-            report(position_of(entry, problem.option), "deployment [" + entry.key + "]: " + problem.message);
+            report(position_of(entry, problem.option),
+                   "deployment [" + entry.key + "]: " + problem.message);
         }
         configuration_.deployments.emplace(entry.key, std::move(parsed.config));
     }
 
-    static pipeline::Position position_of(const Node::Entry& deployment, const std::string& option) {
+    static pipeline::Position position_of(const Node::Entry& deployment,
+                                          const std::string& option) {
         std::string outer = option.substr(0, option.find('.'));
         for (const auto& parameter : deployment.value.entries) {
             if (parameter.key == outer) return parameter.value.position;
@@ -133,16 +149,18 @@ class Reader {
     }
 
     void read_index(const Node& node) {
-        if (!node.is_map()) return report(node.position, "option [index] expects a map, found " + node.describe());
+        if (!node.is_map())
+            return report(node.position, "option [index] expects a map, found " + node.describe());
         for (const auto& entry : node.entries) {
             if (entry.key == "survive_power_loss" && entry.value.kind == Node::Kind::boolean) {
                 configuration_.index.survive_power_loss = entry.value.boolean;
             } else if (entry.key == "exact_limit") {
-                configuration_.index.exact_limit =
-                    static_cast<std::size_t>(integer(entry.value, "index.exact_limit", 0, 1'000'000'000));
+                configuration_.index.exact_limit = static_cast<std::size_t>(
+                    integer(entry.value, "index.exact_limit", 0, 1'000'000'000));
             } else if (entry.key == "survive_power_loss") {
                 report(entry.value.position,
-                       "option [index.survive_power_loss] expects true or false, found " + entry.value.describe());
+                       "option [index.survive_power_loss] expects true or false, found " +
+                           entry.value.describe());
             } else {
                 unknown(entry, " in [index]", {"survive_power_loss", "exact_limit"});
             }
@@ -158,25 +176,29 @@ std::string read_file(const fs::path& file) {
     std::ifstream in(file, std::ios::binary);
     std::stringstream content;
     content << in.rdbuf();
-    if (!in || fs::is_directory(file)) throw Error("cannot read the configuration file " + file.string());
+    if (!in || fs::is_directory(file))
+        throw Error("cannot read the configuration file " + file.string());
     return content.str();
 }
 
-/// Installed: PREFIX/bin/penstock with PREFIX/lib/.../penstock/plugins and PREFIX/share/penstock. Built: the plugins beside
-/// the program.
+/// Installed: PREFIX/bin/penstock with PREFIX/lib/.../penstock/plugins and PREFIX/share/penstock.
+/// Built: the plugins beside the program.
 void set_defaults(Configuration& configuration) {
     fs::path here = program_directory();
     configuration.data_directory = ".penstock";
     for (fs::path plugins : {here / "plugins", here / PENSTOCK_PLUGIN_PATH}) {
-        if (fs::is_directory(plugins)) configuration.plugin_directories.push_back(plugins.lexically_normal());
+        if (fs::is_directory(plugins))
+            configuration.plugin_directories.push_back(plugins.lexically_normal());
     }
     fs::path models = here / "../share/penstock/models";
-    if (fs::is_directory(models)) configuration.model_directories.push_back(models.lexically_normal());
+    if (fs::is_directory(models))
+        configuration.model_directories.push_back(models.lexically_normal());
 }
 
 std::optional<fs::path> find_file(const std::optional<fs::path>& asked) {
     if (asked) return asked;
-    if (const char* environment = std::getenv("PENSTOCK_CONFIG"); environment && *environment) return environment;
+    if (const char* environment = std::getenv("PENSTOCK_CONFIG"); environment && *environment)
+        return environment;
     if (fs::exists("penstock.yml")) return "penstock.yml";
     return std::nullopt;
 }

@@ -25,9 +25,10 @@ struct Configuration {
     io::IndexStoreOptions index;
 };
 
-/// Reads `file`; without one the environment's PENSTOCK_CONFIG, else ./penstock.yml when it is there, else defaults
-/// (data in ./.penstock, models and plugins as they are installed or built beside this program). Throws
-/// penstock::Error with every mistake in the file, each with its line and column.
+/// Reads `file`; without one the environment's PENSTOCK_CONFIG, else ./penstock.yml when it is
+/// there, else defaults (data in ./.penstock, models and plugins as they are installed or built
+/// beside this program). Throws penstock::Error with every mistake in the file, each with its line
+/// and column.
 Configuration load_configuration(const std::optional<std::filesystem::path>& file);
 
 /// The folder of this program's file.

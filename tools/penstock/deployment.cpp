@@ -41,14 +41,16 @@ LastRun last_run(const Configuration& configuration, const std::string& id) {
 
 int list(const CommonOptions& common) {
     Workspace workspace(common);
-    std::vector<std::vector<std::string>> rows{{"deployment", "model", "allocations", "threads", "queue", "priority", "running"}};
+    std::vector<std::vector<std::string>> rows{
+        {"deployment", "model", "allocations", "threads", "queue", "priority", "running"}};
     std::string out = "[";
     int threads = 0;
     for (const auto& [id, config] : workspace.configuration().deployments) {
         LastRun run = last_run(workspace.configuration(), id);
         threads += config.number_of_allocations * config.threads_per_allocation;
         rows.push_back({id, config.model_id, std::to_string(config.number_of_allocations),
-                        std::to_string(config.threads_per_allocation), std::to_string(config.queue_capacity),
+                        std::to_string(config.threads_per_allocation),
+                        std::to_string(config.queue_capacity),
                         std::string(inference::name(config.priority)), run.running ? "yes" : "no"});
         if (out.size() > 1) out += ',';
         out += "{\"deployment_id\":";
@@ -58,14 +60,16 @@ int list(const CommonOptions& common) {
         out += ",\"number_of_allocations\":" + std::to_string(config.number_of_allocations) +
                ",\"threads_per_allocation\":" + std::to_string(config.threads_per_allocation) +
                ",\"queue_capacity\":" + std::to_string(config.queue_capacity) + ",\"priority\":\"" +
-               std::string(inference::name(config.priority)) + "\",\"running\":" + (run.running ? "true" : "false") + '}';
+               std::string(inference::name(config.priority)) +
+               "\",\"running\":" + (run.running ? "true" : "false") + '}';
     }
     if (common.json) {
         std::printf("%s]\n", out.c_str());
         return exit_ok;
     }
     if (rows.size() == 1) {
-        std::printf("no deployments are configured; add them under [deployments] in penstock.yml\n");
+        std::printf(
+            "no deployments are configured; add them under [deployments] in penstock.yml\n");
         return exit_ok;
     }
     std::printf("%s%d threads when all run, %d processors allowed\n", table(rows).c_str(), threads,
@@ -77,7 +81,8 @@ int stats(const CommonOptions& common, const std::string& only) {
     Workspace workspace(common);
     const auto& deployments = workspace.configuration().deployments;
     if (!only.empty() && !deployments.contains(only)) {
-        throw Error("no deployment [" + only + "] is configured; `penstock deployment list` shows those there are");
+        throw Error("no deployment [" + only +
+                    "] is configured; `penstock deployment list` shows those there are");
     }
     std::string out = "[";
     for (const auto& [id, config] : deployments) {
@@ -92,7 +97,8 @@ int stats(const CommonOptions& common, const std::string& only) {
             std::printf("%s: has not run yet\n", id.c_str());
             continue;
         }
-        std::printf("%s: %s\n", id.c_str(), run.running ? "running" : "not running; numbers of its last run");
+        std::printf("%s: %s\n", id.c_str(),
+                    run.running ? "running" : "not running; numbers of its last run");
         document::Arena arena;
         document::JsonParser parser;
         document::Value value;
@@ -111,15 +117,18 @@ int stats(const CommonOptions& common, const std::string& only) {
 }  // namespace
 
 void add_deployment(CommandLine& line) {
-    CLI::App* deployment = line.add(line.app, "deployment", "The configured deployments and their statistics",
-                                    "  penstock deployment list\n  penstock deployment stats ingest --json");
+    CLI::App* deployment =
+        line.add(line.app, "deployment", "The configured deployments and their statistics",
+                 "  penstock deployment list\n  penstock deployment stats ingest --json");
     deployment->require_subcommand(1);
     CLI::App* listing = line.add(*deployment, "list", "All deployments with their parameters", "");
     listing->callback([&line] { line.action = [&line] { return list(line.common); }; });
     auto id = std::make_shared<std::string>();
-    CLI::App* statistics = line.add(*deployment, "stats", "Numbers of running deployments, or of their last run", "");
+    CLI::App* statistics =
+        line.add(*deployment, "stats", "Numbers of running deployments, or of their last run", "");
     statistics->add_option("ID", *id, "A deployment; else all");
-    statistics->callback([&line, id] { line.action = [&line, id] { return stats(line.common, *id); }; });
+    statistics->callback(
+        [&line, id] { line.action = [&line, id] { return stats(line.common, *id); }; });
 }
 
 }  // namespace penstock::tools

@@ -43,7 +43,8 @@ std::string stats_json(const inference::DeploymentStats& stats) {
     return out + "}";
 }
 
-fs::path DeploymentStatsFile::path(const Configuration& configuration, const std::string& deployment) {
+fs::path DeploymentStatsFile::path(const Configuration& configuration,
+                                   const std::string& deployment) {
     return configuration.data_directory / "deployments" / (deployment + ".json");
 }
 
@@ -61,7 +62,8 @@ void DeploymentStatsFile::write() {
         fs::create_directories(file.parent_path(), ignored);
         fs::path next = file;
         next += ".next";
-        std::ofstream(next) << "{\"pid\":" << ::getpid() << ",\"stats\":" << stats_json(deployment->stats()) << "}\n";
+        std::ofstream(next) << "{\"pid\":" << ::getpid()
+                            << ",\"stats\":" << stats_json(deployment->stats()) << "}\n";
         fs::rename(next, file, ignored);
     }
 }

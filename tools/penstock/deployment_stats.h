@@ -9,8 +9,9 @@
 
 namespace penstock::tools {
 
-/// Writes the statistics of this process's deployments to the data directory, one file a deployment, at most once a
-/// second. The last process that ran a deployment has the file. Failing to write is not an error of the job.
+/// Writes the statistics of this process's deployments to the data directory, one file a
+/// deployment, at most once a second. The last process that ran a deployment has the file. Failing
+/// to write is not an error of the job.
 class DeploymentStatsFile {
   public:
     explicit DeploymentStatsFile(Workspace& workspace) : workspace_(workspace) {}
@@ -18,7 +19,8 @@ class DeploymentStatsFile {
     void write();
 
     /// Where a deployment's numbers are.
-    static std::filesystem::path path(const Configuration& configuration, const std::string& deployment);
+    static std::filesystem::path path(const Configuration& configuration,
+                                      const std::string& deployment);
 
   private:
     Workspace& workspace_;

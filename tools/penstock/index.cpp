@@ -12,8 +12,9 @@ namespace {
 std::string vector_text(const io::IndexInfo& info) {
     std::string out;
     for (const auto& field : info.vector_fields) {
-        out += (out.empty() ? "" : ", ") + field.field + " (" + std::to_string(field.vectors) + " x " +
-               std::to_string(field.dims) + ", " + std::string(io::similarity_name(field.similarity)) + ")";
+        out += (out.empty() ? "" : ", ") + field.field + " (" + std::to_string(field.vectors) +
+               " x " + std::to_string(field.dims) + ", " +
+               std::string(io::similarity_name(field.similarity)) + ")";
     }
     return out.empty() ? "-" : out;
 }
@@ -21,7 +22,8 @@ std::string vector_text(const io::IndexInfo& info) {
 std::string info_json(const io::IndexInfo& info) {
     std::string out = "{\"index\":";
     document::write_json_string(info.name, out);
-    out += ",\"docs.count\":" + std::to_string(info.docs) + ",\"store.size\":" + std::to_string(info.bytes) +
+    out += ",\"docs.count\":" + std::to_string(info.docs) +
+           ",\"store.size\":" + std::to_string(info.bytes) +
            ",\"max_seq_no\":" + std::to_string(info.max_seq_no) + ",\"creation_date\":";
     document::write_json_string(info.created, out);
     out += ",\"vectors\":[";
@@ -43,7 +45,8 @@ int list(const CommonOptions& common) {
     std::string out = "[";
     for (const std::string& name : store->names()) {
         io::IndexInfo info = store->info(name);
-        rows.push_back({info.name, std::to_string(info.docs), byte_size(info.bytes), vector_text(info)});
+        rows.push_back(
+            {info.name, std::to_string(info.docs), byte_size(info.bytes), vector_text(info)});
         out += (out.size() > 1 ? "," : "") + info_json(info);
     }
     if (common.json) {
@@ -62,7 +65,9 @@ struct Arguments {
 };
 
 void need(io::IndexStore& store, const std::string& index) {
-    if (!store.exists(index)) throw Error("there is no index [" + index + "]; `penstock index list` shows those there are");
+    if (!store.exists(index))
+        throw Error("there is no index [" + index +
+                    "]; `penstock index list` shows those there are");
 }
 
 int get(const CommonOptions& common, const Arguments& arguments) {
@@ -81,7 +86,8 @@ int get(const CommonOptions& common, const Arguments& arguments) {
             std::printf("%s,\"found\":false}\n", out.c_str());
             continue;
         }
-        out += ",\"_version\":" + std::to_string(documents[i]->version) + ",\"_seq_no\":" + std::to_string(documents[i]->seq_no) +
+        out += ",\"_version\":" + std::to_string(documents[i]->version) +
+               ",\"_seq_no\":" + std::to_string(documents[i]->seq_no) +
                ",\"_primary_term\":1,\"found\":true,\"_source\":" + documents[i]->source + '}';
         std::printf("%s\n", out.c_str());
     }
@@ -102,13 +108,17 @@ int remove(const CommonOptions& common, const Arguments& arguments) {
     auto store = workspace.indices();
     need(*store, arguments.index);
     if (arguments.ids.empty()) {
-        if (!arguments.yes) throw Error("this deletes index [" + arguments.index + "] with all its documents: add --yes");
+        if (!arguments.yes)
+            throw Error("this deletes index [" + arguments.index +
+                        "] with all its documents: add --yes");
         store->remove(arguments.index);
-        std::printf(common.json ? "{\"acknowledged\":true}\n" : "deleted index [%s]\n", arguments.index.c_str());
+        std::printf(common.json ? "{\"acknowledged\":true}\n" : "deleted index [%s]\n",
+                    arguments.index.c_str());
         return exit_ok;
     }
     std::vector<io::WriteItem> items;
-    for (const std::string& id : arguments.ids) items.push_back({.op = io::WriteOp::remove, .id = id});
+    for (const std::string& id : arguments.ids)
+        items.push_back({.op = io::WriteOp::remove, .id = id});
     std::vector<io::ItemResult> results;
     store->bulk(arguments.index, items, results);
     bool missing = false;
@@ -119,7 +129,8 @@ int remove(const CommonOptions& common, const Arguments& arguments) {
             id.clear();
             document::write_json_string(result.id, id);
         }
-        std::printf(common.json ? "{\"_id\":%s,\"result\":\"%s\"}\n" : "%s %s\n", id.c_str(), result.result);
+        std::printf(common.json ? "{\"_id\":%s,\"result\":\"%s\"}\n" : "%s %s\n", id.c_str(),
+                    result.result);
     }
     return missing ? exit_error : exit_ok;
 }
@@ -135,11 +146,13 @@ int optimize(const CommonOptions& common, const Arguments& arguments) {
 }  // namespace
 
 void add_index(CommandLine& line) {
-    CLI::App* index = line.add(line.app, "index", "List and look into the embedded indices, delete from them",
-                               "  penstock index list\n  penstock index get speeches 1961_john_f_kennedy_d\n"
-                               "  penstock index delete speeches --yes");
+    CLI::App* index =
+        line.add(line.app, "index", "List and look into the embedded indices, delete from them",
+                 "  penstock index list\n  penstock index get speeches 1961_john_f_kennedy_d\n"
+                 "  penstock index delete speeches --yes");
     index->require_subcommand(1);
-    CLI::App* listing = line.add(*index, "list", "All indices with their sizes and vector fields", "");
+    CLI::App* listing =
+        line.add(*index, "list", "All indices with their sizes and vector fields", "");
     listing->callback([&line] { line.action = [&line] { return list(line.common); }; });
 
     using Run = int (*)(const CommonOptions&, const Arguments&);
@@ -156,7 +169,8 @@ void add_index(CommandLine& line) {
     getting->add_option("ID", get_arguments->ids, "Ids")->required();
     getting->add_flag("--vectors", get_arguments->vectors, "With their vectors");
     add("count", "Number of documents", count);
-    auto [deleting, delete_arguments] = add("delete", "Documents by id, or the whole index", remove);
+    auto [deleting, delete_arguments] =
+        add("delete", "Documents by id, or the whole index", remove);
     deleting->add_option("ID", delete_arguments->ids, "Ids; none: the index itself");
     deleting->add_flag("--yes", delete_arguments->yes, "Really delete the index");
     add("optimize", "Merge the full text and build graphs for large vector fields", optimize);

@@ -67,19 +67,22 @@ int inspect_processors(const CommonOptions& common, const std::string& name) {
             return exit_ok;
         }
         std::string out = "[";
-        for (const auto& [key, spec] : catalog.all()) out += (out.size() > 1 ? "," : "") + spec_json(spec);
+        for (const auto& [key, spec] : catalog.all())
+            out += (out.size() > 1 ? "," : "") + spec_json(spec);
         std::printf("%s]\n", out.c_str());
         return exit_ok;
     }
     const pipeline::ProcessorSpec* spec = catalog.find(name);
     if (spec == nullptr) {
         std::vector<std::string_view> names;
-        for (const auto& [key, value] : catalog.all()) names.push_back(key);
+        for (const auto& [key, value] : catalog.all())
+            names.push_back(key);
         std::string_view near = pipeline::nearest(name, names);
         throw Error("there is no processor [" + name + "]" +
                     (near.empty() ? "" : " (did you mean [" + std::string(near) + "]?)"));
     }
-    std::printf("%s\n", common.json ? spec_json(*spec).c_str() : pipeline::processor_text(*spec, terminal_width()).c_str());
+    std::printf("%s\n", common.json ? spec_json(*spec).c_str()
+                                    : pipeline::processor_text(*spec, terminal_width()).c_str());
     return exit_ok;
 }
 
@@ -110,7 +113,8 @@ int inspect_plugins(const CommonOptions& common) {
     std::string out = "[";
     for (const plugin::Library& library : libraries) {
         std::string names;
-        for (const auto& processor : plugin::processor_specs(library)) names += (names.empty() ? "" : ", ") + processor.name;
+        for (const auto& processor : plugin::processor_specs(library))
+            names += (names.empty() ? "" : ", ") + processor.name;
         if (common.json) {
             if (out.size() > 1) out += ',';
             out += '{';
@@ -138,23 +142,27 @@ int inspect_plugins(const CommonOptions& common) {
 }  // namespace
 
 void add_inspect(CommandLine& line) {
-    CLI::App* inspect = line.add(line.app, "inspect", "Show what this build can do: processors, plugins, the schema",
-                                 "  penstock inspect processors\n  penstock inspect processors rename\n"
-                                 "  penstock inspect schema > pipeline.schema.json");
+    CLI::App* inspect = line.add(
+        line.app, "inspect", "Show what this build can do: processors, plugins, the schema",
+        "  penstock inspect processors\n  penstock inspect processors rename\n"
+        "  penstock inspect schema > pipeline.schema.json");
     inspect->require_subcommand(1);
 
     auto name = std::make_shared<std::string>();
-    CLI::App* processors = line.add(*inspect, "processors", "All processors, or one with its options and examples", "");
+    CLI::App* processors = line.add(*inspect, "processors",
+                                    "All processors, or one with its options and examples", "");
     processors->add_option("NAME", *name, "A processor");
     processors->callback([&line, name] {
         line.action = [&line, name] { return inspect_processors(line.common, *name); };
     });
 
-    CLI::App* schema = line.add(*inspect, "schema", "JSON schema of pipeline files, for editors", "");
+    CLI::App* schema =
+        line.add(*inspect, "schema", "JSON schema of pipeline files, for editors", "");
     schema->callback([&line] { line.action = [&line] { return inspect_schema(line.common); }; });
 
     auto folder = std::make_shared<std::string>();
-    CLI::App* reference = line.add(*inspect, "reference", "Write the reference pages of the built-in processors", "");
+    CLI::App* reference =
+        line.add(*inspect, "reference", "Write the reference pages of the built-in processors", "");
     reference->add_option("FOLDER", *folder, "Where to")->required();
     reference->callback([&line, folder] {
         line.action = [&line, folder] { return inspect_reference(line.common, *folder); };

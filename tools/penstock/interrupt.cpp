@@ -44,6 +44,8 @@ Interrupt::~Interrupt() {
     done.get_future().wait();
 }
 
-int Interrupt::count() const { return state_->count; }
+int Interrupt::count() const {
+    return state_->count;
+}
 
 }  // namespace penstock::tools

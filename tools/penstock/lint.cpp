@@ -18,9 +18,12 @@ void print_json(const pipeline::Diagnostics& diagnostics) {
         out += one.severity == pipeline::Severity::error ? "error" : "warning";
         out += "\",\"file\":";
         document::write_json_string(one.file, out);
-        out += ",\"line\":" + std::to_string(one.position.line) + ",\"column\":" + std::to_string(one.position.column);
-        for (auto [name, text] : {std::pair{"pipeline", &one.pipeline}, {"processor", &one.processor},
-                                  {"message", &one.message}, {"hint", &one.hint}}) {
+        out += ",\"line\":" + std::to_string(one.position.line) +
+               ",\"column\":" + std::to_string(one.position.column);
+        for (auto [name, text] : {std::pair{"pipeline", &one.pipeline},
+                                  {"processor", &one.processor},
+                                  {"message", &one.message},
+                                  {"hint", &one.hint}}) {
             out += ",\"" + std::string(name) + "\":";
             document::write_json_string(*text, out);
         }
@@ -39,7 +42,8 @@ int lint(const CommonOptions& common, const std::vector<std::string>& paths) {
         pipeline::Diagnostics diagnostics;
         auto definitions = workspace.load_definitions(file, diagnostics);
         if (!diagnostics.has_errors() || !definitions.empty()) {
-            pipeline::PipelineSet::compile(std::move(definitions), workspace.catalog(), diagnostics);
+            pipeline::PipelineSet::compile(std::move(definitions), workspace.catalog(),
+                                           diagnostics);
         }
         for (const pipeline::Diagnostic& one : diagnostics.all()) {
             // Files that call each other are read more than once.
@@ -50,7 +54,8 @@ int lint(const CommonOptions& common, const std::vector<std::string>& paths) {
         print_json(all);
     } else {
         if (!all.empty()) std::fprintf(stderr, "%s\n", all.text().c_str());
-        if (!all.has_errors()) std::printf("%zu pipeline%s fine\n", files, files == 1 ? " is" : "s are");
+        if (!all.has_errors())
+            std::printf("%zu pipeline%s fine\n", files, files == 1 ? " is" : "s are");
     }
     return all.has_errors() ? exit_error : exit_ok;
 }
@@ -59,10 +64,13 @@ int lint(const CommonOptions& common, const std::vector<std::string>& paths) {
 
 void add_lint(CommandLine& line) {
     auto paths = std::make_shared<std::vector<std::string>>();
-    CLI::App* command = line.add(line.app, "lint", "Check pipeline definitions without running them",
-                                 "  penstock lint ingest.yml\n  penstock lint pipelines/ --json");
-    command->add_option("PIPELINE", *paths, "Files, folders or ids; else all in the pipeline directories");
-    command->callback([&line, paths] { line.action = [&line, paths] { return lint(line.common, *paths); }; });
+    CLI::App* command =
+        line.add(line.app, "lint", "Check pipeline definitions without running them",
+                 "  penstock lint ingest.yml\n  penstock lint pipelines/ --json");
+    command->add_option("PIPELINE", *paths,
+                        "Files, folders or ids; else all in the pipeline directories");
+    command->callback(
+        [&line, paths] { line.action = [&line, paths] { return lint(line.common, *paths); }; });
 }
 
 }  // namespace penstock::tools

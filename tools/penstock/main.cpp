@@ -27,7 +27,9 @@ constexpr const char* footer =
 CLI::App* CommandLine::add(CLI::App& parent, const std::string& name, const std::string& summary,
                            const std::string& examples) {
     CLI::App* command = parent.add_subcommand(name, summary);
-    command->add_option("--config", common.config, "Configuration file; else $PENSTOCK_CONFIG, else ./penstock.yml")
+    command
+        ->add_option("--config", common.config,
+                     "Configuration file; else $PENSTOCK_CONFIG, else ./penstock.yml")
         ->type_name("FILE");
     command->add_flag("--json", common.json, "Write JSON, for scripts");
     if (!examples.empty()) command->footer("Examples:\n" + examples);
@@ -35,8 +37,10 @@ CLI::App* CommandLine::add(CLI::App& parent, const std::string& name, const std:
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"Runs Elasticsearch and OpenSearch ingest pipelines outside the cluster, machine learning included.",
-                 "penstock"};
+    CLI::App app{
+        "Runs Elasticsearch and OpenSearch ingest pipelines outside the cluster, machine learning "
+        "included.",
+        "penstock"};
     app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
     app.require_subcommand(1);
     app.footer(footer);
@@ -71,4 +75,6 @@ int run(int argc, char** argv) {
 
 }  // namespace penstock::tools
 
-int main(int argc, char** argv) { return penstock::tools::run(argc, argv); }
+int main(int argc, char** argv) {
+    return penstock::tools::run(argc, argv);
+}

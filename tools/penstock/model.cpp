@@ -16,15 +16,16 @@ int list(const CommonOptions& common) {
     std::string problems;
     for (const inference::ModelSummary& model : workspace.models()->list()) {
         bool whole = model.state == inference::ModelState::ok;
-        rows.push_back({model.model_id, std::string(inference::name(model.task_type)), byte_size(model.model_size_bytes),
-                        whole ? "ok" : "incomplete"});
+        rows.push_back({model.model_id, std::string(inference::name(model.task_type)),
+                        byte_size(model.model_size_bytes), whole ? "ok" : "incomplete"});
         if (!whole) problems += model.model_id + ": " + model.reason + "\n";
         if (out.size() > 1) out += ',';
         out += "{\"model_id\":";
         document::write_json_string(model.model_id, out);
         out += ",\"task_type\":";
         document::write_json_string(inference::name(model.task_type), out);
-        out += ",\"model_size_bytes\":" + std::to_string(model.model_size_bytes) + ",\"fully_defined\":" + (whole ? "true" : "false");
+        out += ",\"model_size_bytes\":" + std::to_string(model.model_size_bytes) +
+               ",\"fully_defined\":" + (whole ? "true" : "false");
         out += ",\"reason\":";
         document::write_json_string(model.reason, out);
         out += ",\"directory\":";
@@ -34,7 +35,9 @@ int list(const CommonOptions& common) {
     if (common.json) {
         std::printf("%s]\n", out.c_str());
     } else {
-        std::printf("%s%s", rows.size() == 1 ? "there are no models in the model directories\n" : table(rows).c_str(),
+        std::printf("%s%s",
+                    rows.size() == 1 ? "there are no models in the model directories\n"
+                                     : table(rows).c_str(),
                     problems.c_str());
     }
     return exit_ok;
@@ -43,7 +46,8 @@ int list(const CommonOptions& common) {
 }  // namespace
 
 void add_model(CommandLine& line) {
-    CLI::App* model = line.add(line.app, "model", "Models in the model directories", "  penstock model list");
+    CLI::App* model =
+        line.add(line.app, "model", "Models in the model directories", "  penstock model list");
     model->require_subcommand(1);
     CLI::App* listing = line.add(*model, "list", "All models, whole or not", "");
     listing->callback([&line] { line.action = [&line] { return list(line.common); }; });

@@ -15,7 +15,8 @@ constexpr auto plain_interval = std::chrono::seconds(5);
 
 std::optional<double> part_done(const io::Progress& progress) {
     auto ratio = [](std::uint64_t done, std::uint64_t total) {
-        return total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+        return total == 0 ? 1.0
+                          : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
     };
     if (progress.records_total) return ratio(progress.records_read, *progress.records_total);
     if (progress.bytes_total) return ratio(progress.bytes_read, *progress.bytes_total);
@@ -53,12 +54,15 @@ std::string human_duration(std::chrono::nanoseconds duration) {
 }
 
 ProgressLine::ProgressLine(bool quiet)
-    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), next_(std::chrono::steady_clock::now() + terminal_interval) {}
+    : quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      next_(std::chrono::steady_clock::now() + terminal_interval) {}
 
 void ProgressLine::update(const job::ReindexStatus& status) {
     auto now = std::chrono::steady_clock::now();
     if (quiet_ || now < next_) return;
-    next_ = now + (terminal_ ? std::chrono::steady_clock::duration(terminal_interval) : plain_interval);
+    next_ =
+        now + (terminal_ ? std::chrono::steady_clock::duration(terminal_interval) : plain_interval);
     write(status, false);
 }
 
@@ -74,13 +78,15 @@ void ProgressLine::write(const job::ReindexStatus& status, bool last) {
     std::string line = group_digits(status.totals.read) + " documents  " + rate_text + " docs/s";
     if (auto done = part_done(status.progress); done && !last) {
         // Reading runs ahead of writing by the batches in flight: count what is written.
-        double ahead = status.progress.records_read > 0 && status.read_now > 0
-                           ? static_cast<double>(status.written_now) / static_cast<double>(status.read_now)
-                           : 1.0;
+        double ahead =
+            status.progress.records_read > 0 && status.read_now > 0
+                ? static_cast<double>(status.written_now) / static_cast<double>(status.read_now)
+                : 1.0;
         double part = std::clamp(*done * ahead, 0.0, 1.0);
         line += "  " + std::to_string(static_cast<int>(part * 100)) + " %";
         if (part > 0.01 && status.written_now > 0) {
-            auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(status.took * ((1 - part) / part));
+            auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(status.took *
+                                                                             ((1 - part) / part));
             line += "  " + human_duration(left) + " left";
         }
     }

@@ -8,8 +8,8 @@
 
 namespace penstock::tools {
 
-/// "1,234 documents  812 docs/s  40 %  1m 12s left": rewritten in place on a terminal, a plain line every few seconds
-/// elsewhere. Writes to stderr.
+/// "1,234 documents  812 docs/s  40 %  1m 12s left": rewritten in place on a terminal, a plain line
+/// every few seconds elsewhere. Writes to stderr.
 class ProgressLine {
   public:
     /// `quiet`: write nothing.

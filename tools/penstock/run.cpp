@@ -21,7 +21,8 @@ class LineSink final : public io::Sink {
   public:
     explicit LineSink(int file) : file_(file) {}
 
-    void write(std::span<const io::WriteItem> items, std::vector<io::ItemResult>& results) override {
+    void write(std::span<const io::WriteItem> items,
+               std::vector<io::ItemResult>& results) override {
         results.clear();
         for (const io::WriteItem& item : items) {
             append(item);
@@ -34,7 +35,8 @@ class LineSink final : public io::Sink {
         while (done < buffer_.size()) {
             ssize_t wrote = ::write(file_, buffer_.data() + done, buffer_.size() - done);
             if (wrote < 0 && errno == EINTR) continue;
-            if (wrote < 0) throw Error(std::string("cannot write the output: ") + std::strerror(errno));
+            if (wrote < 0)
+                throw Error(std::string("cannot write the output: ") + std::strerror(errno));
             done += static_cast<std::size_t>(wrote);
         }
         buffer_.clear();
@@ -92,7 +94,8 @@ int run_pipeline(const CommonOptions& common, const RunOptions& options) {
     parts.pipeline = loaded.pipeline;
     parts.sources.push_back(io::open_source(source));
     parts.sink = std::make_unique<LineSink>(STDOUT_FILENO);
-    if (!options.dead_letter.empty()) parts.dead_letter = std::make_unique<io::DeadLetter>(options.dead_letter);
+    if (!options.dead_letter.empty())
+        parts.dead_letter = std::make_unique<io::DeadLetter>(options.dead_letter);
     if (!options.stop_on_failure) {
         bool quiet = parts.dead_letter != nullptr;
         parts.on_failed = [quiet](const io::DeadDocument& dead) {
@@ -101,7 +104,8 @@ int run_pipeline(const CommonOptions& common, const RunOptions& options) {
             text += ": ";
             if (!dead.processor_type.empty()) {
                 text += "[" + std::string(dead.processor_type) +
-                        (dead.processor_tag.empty() ? "" : ":" + std::string(dead.processor_tag)) + "] ";
+                        (dead.processor_tag.empty() ? "" : ":" + std::string(dead.processor_tag)) +
+                        "] ";
             }
             text += dead.message;
             std::fprintf(stderr, "penstock: %s\n", text.c_str());
@@ -109,31 +113,41 @@ int run_pipeline(const CommonOptions& common, const RunOptions& options) {
     }
 
     job::Reindex reindex(workspace.runtime(), std::move(settings), std::move(parts));
-    Interrupt interrupt(workspace.runtime(), [&](int count) { count == 1 ? reindex.cancel() : reindex.cancel_now(); });
+    Interrupt interrupt(workspace.runtime(),
+                        [&](int count) { count == 1 ? reindex.cancel() : reindex.cancel_now(); });
     job::ReindexStatus status =
-        boost::asio::co_spawn(workspace.runtime().cpu(), reindex.run(), boost::asio::use_future).get();
+        boost::asio::co_spawn(workspace.runtime().cpu(), reindex.run(), boost::asio::use_future)
+            .get();
     if (status.state == job::ReindexState::failed) throw Error(status.error);
     if (status.state == job::ReindexState::cancelled) return exit_interrupted;
-    return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed : exit_ok;
+    return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed
+                                                                       : exit_ok;
 }
 
 }  // namespace
 
 void add_run(CommandLine& line) {
     auto options = std::make_shared<RunOptions>();
-    CLI::App* command = line.add(line.app, "run", "Run NDJSON from standard input through a pipeline to standard output",
-                                 "  penstock run clean.yml < in.ndjson > out.ndjson\n"
-                                 "  zcat logs.ndjson.gz | penstock run logs --dead-letter failed.dead-letter.ndjson");
-    command->add_option("PIPELINE", options->pipeline, "A definition file, or an id in the pipeline directories")
+    CLI::App* command = line.add(
+        line.app, "run", "Run NDJSON from standard input through a pipeline to standard output",
+        "  penstock run clean.yml < in.ndjson > out.ndjson\n"
+        "  zcat logs.ndjson.gz | penstock run logs --dead-letter failed.dead-letter.ndjson");
+    command
+        ->add_option("PIPELINE", options->pipeline,
+                     "A definition file, or an id in the pipeline directories")
         ->required();
-    command->add_option("--source", options->source, "File, directory, glob or index:NAME instead of standard input")
+    command
+        ->add_option("--source", options->source,
+                     "File, directory, glob or index:NAME instead of standard input")
         ->capture_default_str();
     command->add_option("--format", options->format, "Format of the source")
         ->check(CLI::IsMember({"ndjson", "jsonl", "json", "csv", "tsv", "dead_letter"}));
-    command->add_option("--dead-letter", options->dead_letter,
-                        "Write failed documents here instead of reporting them on stderr")
+    command
+        ->add_option("--dead-letter", options->dead_letter,
+                     "Write failed documents here instead of reporting them on stderr")
         ->type_name("FILE");
-    command->add_flag("--stop-on-failure", options->stop_on_failure, "End at the first document that fails");
+    command->add_flag("--stop-on-failure", options->stop_on_failure,
+                      "End at the first document that fails");
     command->callback([&line, options] {
         line.action = [&line, options] { return run_pipeline(line.common, *options); };
     });

@@ -44,9 +44,11 @@ std::vector<Query> read_queries(const std::string& file) {
             if (!parser.parse(batch.text(record), arena, value, error)) {
                 throw Error(batch.location(record) + " is not JSON: " + error.text());
             }
-            const document::Value* text = value.is_object() ? value.as_object().get("text") : nullptr;
+            const document::Value* text =
+                value.is_object() ? value.as_object().get("text") : nullptr;
             const document::Value* id = value.is_object() ? value.as_object().get("_id") : nullptr;
-            if (text == nullptr || !text->is_string()) throw Error(batch.location(record) + " has no string [text]");
+            if (text == nullptr || !text->is_string())
+                throw Error(batch.location(record) + " has no string [text]");
             Query& query = queries.emplace_back();
             query.text = text->as_string();
             if (id != nullptr) document::append_java_string(*id, query.id);
@@ -59,7 +61,8 @@ std::vector<std::vector<float>> embed(Workspace& workspace, const std::string& d
                                       const std::vector<Query>& queries) {
     auto deployment = workspace.start_deployment(deployment_id);
     std::vector<std::string_view> texts;
-    for (const Query& query : queries) texts.push_back(query.text);
+    for (const Query& query : queries)
+        texts.push_back(query.text);
     inference::InferRequest request{texts, {}};
     request.options.prefix = inference::PrefixKind::search;
     request.options.priority = inference::RequestPriority::high;
@@ -69,7 +72,9 @@ std::vector<std::vector<float>> embed(Workspace& workspace, const std::string& d
     for (const inference::InferItem& item : result.items) {
         if (!item.ok()) throw Error(item.error->reason);
         if (item.is_truncated) {
-            std::fprintf(stderr, "penstock: a query is longer than the model takes: its end was not looked at\n");
+            std::fprintf(
+                stderr,
+                "penstock: a query is longer than the model takes: its end was not looked at\n");
         }
         auto values = item.embedding();
         vectors.emplace_back(values.begin(), values.end());
@@ -78,14 +83,16 @@ std::vector<std::vector<float>> embed(Workspace& workspace, const std::string& d
 }
 
 /// Elasticsearch's search response, with the passage under `inner_hits`' role as `passage`.
-void print_json(const std::vector<io::Hit>& hits, const std::string& index, const Query& query, bool source) {
+void print_json(const std::vector<io::Hit>& hits, const std::string& index, const Query& query,
+                bool source) {
     std::string out = "{";
     if (!query.id.empty()) {
         out += "\"query_id\":";
         document::write_json_string(query.id, out);
         out += ',';
     }
-    out += "\"hits\":{\"total\":{\"value\":" + std::to_string(hits.size()) + ",\"relation\":\"eq\"},\"max_score\":";
+    out += "\"hits\":{\"total\":{\"value\":" + std::to_string(hits.size()) +
+           ",\"relation\":\"eq\"},\"max_score\":";
     if (hits.empty()) {
         out += "null";
     } else {
@@ -131,8 +138,8 @@ void print(const std::vector<io::Hit>& hits) {
     for (std::size_t i = 0; i < hits.size(); ++i) {
         const io::Hit& hit = hits[i];
         std::string title = title_of(hit);
-        std::printf("%2zu. %.4f  %s%s%s\n", i + 1, hit.score, hit.document.id.c_str(), title.empty() ? "" : "  ",
-                    title.c_str());
+        std::printf("%2zu. %.4f  %s%s%s\n", i + 1, hit.score, hit.document.id.c_str(),
+                    title.empty() ? "" : "  ", title.c_str());
         if (!hit.passage.text.empty()) {
             std::printf("%s", wrap(shorten(hit.passage.text, 400), width, "      ").c_str());
         }
@@ -142,7 +149,8 @@ void print(const std::vector<io::Hit>& hits) {
 int search(const CommonOptions& common, const Options& options) {
     Workspace workspace(common);
     if (!workspace.indices()->exists(options.index)) {
-        throw Error("there is no index [" + options.index + "]; `penstock index list` shows those there are");
+        throw Error("there is no index [" + options.index +
+                    "]; `penstock index list` shows those there are");
     }
     std::vector<Query> queries = options.queries.empty() ? std::vector<Query>{{"", options.text}}
                                                          : read_queries(options.queries);
@@ -151,7 +159,8 @@ int search(const CommonOptions& common, const Options& options) {
     for (std::size_t i = 0; i < queries.size(); ++i) {
         io::SearchRequest request;
         request.size = options.k;
-        if (vectors.empty() || options.hybrid) request.text = io::TextQuery{.text = queries[i].text};
+        if (vectors.empty() || options.hybrid)
+            request.text = io::TextQuery{.text = queries[i].text};
         if (!vectors.empty()) {
             io::VectorQuery vector;
             vector.field = options.field;
@@ -164,7 +173,8 @@ int search(const CommonOptions& common, const Options& options) {
         if (common.json) {
             print_json(hits, options.index, queries[i], options.source);
         } else {
-            if (!options.queries.empty()) std::printf("%s%s\n", i > 0 ? "\n" : "", queries[i].text.c_str());
+            if (!options.queries.empty())
+                std::printf("%s%s\n", i > 0 ? "\n" : "", queries[i].text.c_str());
             print(hits);
         }
     }
@@ -175,25 +185,35 @@ int search(const CommonOptions& common, const Options& options) {
 
 void add_search(CommandLine& line) {
     auto options = std::make_shared<Options>();
-    CLI::App* command = line.add(line.app, "search", "Search an index by meaning, by words, or both",
-                                 "  penstock search speeches \"nuclear weapons\" --deployment search\n"
-                                 "  penstock search speeches \"peace treaty\" --deployment search --hybrid --k 5\n"
-                                 "  penstock search speeches inflation");
+    CLI::App* command =
+        line.add(line.app, "search", "Search an index by meaning, by words, or both",
+                 "  penstock search speeches \"nuclear weapons\" --deployment search\n"
+                 "  penstock search speeches \"peace treaty\" --deployment search --hybrid --k 5\n"
+                 "  penstock search speeches inflation");
     command->add_option("INDEX", options->index, "An embedded index")->required();
     command->add_option("TEXT", options->text, "What to look for");
-    command->add_option("--queries", options->queries,
-                        "Instead of TEXT: a file with a query in the [text] of each record; with --json a line each")
+    command
+        ->add_option("--queries", options->queries,
+                     "Instead of TEXT: a file with a query in the [text] of each record; with "
+                     "--json a line each")
         ->type_name("FILE");
-    command->add_option("--deployment", options->deployment,
-                        "Search by meaning: embed the text with this deployment; without it by words")
+    command
+        ->add_option("--deployment", options->deployment,
+                     "Search by meaning: embed the text with this deployment; without it by words")
         ->type_name("ID");
-    command->add_option("--k", options->k, "Hits to show")->check(CLI::Range(1, 10'000))->capture_default_str();
-    command->add_flag("--hybrid", options->hybrid, "Join both rankings by reciprocal rank fusion");
-    command->add_option("--field", options->field, "Vector field, when the index has several")->type_name("FIELD");
-    command->add_option("--num-candidates", options->num_candidates, "Vectors that a graph search looks at")
+    command->add_option("--k", options->k, "Hits to show")
         ->check(CLI::Range(1, 10'000))
         ->capture_default_str();
-    command->add_flag("--exact", options->exact, "Compare with every vector even when there is a graph");
+    command->add_flag("--hybrid", options->hybrid, "Join both rankings by reciprocal rank fusion");
+    command->add_option("--field", options->field, "Vector field, when the index has several")
+        ->type_name("FIELD");
+    command
+        ->add_option("--num-candidates", options->num_candidates,
+                     "Vectors that a graph search looks at")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
+    command->add_flag("--exact", options->exact,
+                      "Compare with every vector even when there is a graph");
     command->add_flag("--source", options->source, "With --json: each hit's whole document");
     command->callback([&line, options] {
         if (options->text.empty() == options->queries.empty()) {

@@ -19,7 +19,8 @@ namespace {
 
 using document::Value;
 
-/// Splits what was given into documents: {"docs": [...]} as the API takes it, an array, one object, or NDJSON.
+/// Splits what was given into documents: {"docs": [...]} as the API takes it, an array, one object,
+/// or NDJSON.
 class DocumentTexts {
   public:
     explicit DocumentTexts(std::vector<std::string>& out) : out_(out) {}
@@ -51,7 +52,8 @@ class DocumentTexts {
             out_.emplace_back(text);
             return;
         }
-        for (const Value& item : value.as_array()) document::write_json(item, out_.emplace_back());
+        for (const Value& item : value.as_array())
+            document::write_json(item, out_.emplace_back());
     }
 
     std::vector<std::string>& out_;
@@ -66,7 +68,8 @@ std::string read_all(const std::string& file) {
     } else {
         std::ifstream in(file, std::ios::binary);
         if (!in || std::filesystem::is_directory(file)) {
-            throw Error("cannot read [" + file + "]: neither a file nor a document (which begins with { or [)");
+            throw Error("cannot read [" + file +
+                        "]: neither a file nor a document (which begins with { or [)");
         }
         content << in.rdbuf();
     }
@@ -79,15 +82,19 @@ std::string pretty(const std::string& json) {
     document::JsonError error;
     Value value;
     std::string out;
-    if (!json.empty() && parser.parse(json, arena, value, error)) document::write_pretty_json(value, out);
+    if (!json.empty() && parser.parse(json, arena, value, error))
+        document::write_pretty_json(value, out);
     return out;
 }
 
 void print_failure(const document::Failure& failure) {
-    std::printf("  failed: %s: %s\n", std::string(document::type_name(failure.type)).c_str(), failure.reason.c_str());
+    std::printf("  failed: %s: %s\n", std::string(document::type_name(failure.type)).c_str(),
+                failure.reason.c_str());
     if (!failure.processor_type.empty()) {
         std::printf("  in processor [%s]%s of pipeline [%s]\n", failure.processor_type.c_str(),
-                    failure.processor_tag.empty() ? "" : (" with tag [" + failure.processor_tag + "]").c_str(),
+                    failure.processor_tag.empty()
+                        ? ""
+                        : (" with tag [" + failure.processor_tag + "]").c_str(),
                     failure.pipeline.c_str());
     }
 }
@@ -106,7 +113,8 @@ void print_step(const pipeline::SimulatedStep& step, std::string& before, bool c
             std::printf("%s  failed, ignored: %s\n", label.c_str(), step.failure.reason.c_str());
             break;
         default:
-            std::printf("%s%s\n", label.c_str(), step.description.empty() ? "" : ("  " + step.description).c_str());
+            std::printf("%s%s\n", label.c_str(),
+                        step.description.empty() ? "" : ("  " + step.description).c_str());
     }
     std::string after = pretty(step.document);
     std::string changes = diff_lines(before, after, colour);
@@ -121,7 +129,8 @@ void print(const std::vector<pipeline::SimulatedDocument>& documents, bool verbo
         if (documents.size() > 1) std::printf("%sdocument %zu\n", i > 0 ? "\n" : "", i + 1);
         std::string before = pretty(one.before);
         if (verbose) {
-            for (const pipeline::SimulatedStep& step : one.steps) print_step(step, before, colour);
+            for (const pipeline::SimulatedStep& step : one.steps)
+                print_step(step, before, colour);
         }
         if (one.fate == pipeline::Fate::failed) {
             print_failure(one.failure);
@@ -146,7 +155,8 @@ int simulate(const CommonOptions& common, const Options& options) {
     DocumentTexts reader(texts);
     for (const std::string& document : options.documents) {
         bool inline_text = document.find_first_of("{[") == 0;
-        reader.add(inline_text ? document : read_all(document), inline_text ? "the document" : document);
+        reader.add(inline_text ? document : read_all(document),
+                   inline_text ? "the document" : document);
     }
     LoadedPipeline loaded = workspace.load_pipeline(options.pipeline);
     workspace.start_used_deployments();
@@ -170,16 +180,22 @@ int simulate(const CommonOptions& common, const Options& options) {
 
 void add_simulate(CommandLine& line) {
     auto options = std::make_shared<Options>();
-    CLI::App* command = line.add(line.app, "simulate", "Show what a pipeline makes of documents, step by step",
-                                 "  penstock simulate clean.yml '{\"host\":\"A\"}' --verbose\n"
-                                 "  penstock simulate clean samples.ndjson --json");
-    command->add_option("PIPELINE", options->pipeline, "A definition file, or an id in the pipeline directories")
+    CLI::App* command =
+        line.add(line.app, "simulate", "Show what a pipeline makes of documents, step by step",
+                 "  penstock simulate clean.yml '{\"host\":\"A\"}' --verbose\n"
+                 "  penstock simulate clean samples.ndjson --json");
+    command
+        ->add_option("PIPELINE", options->pipeline,
+                     "A definition file, or an id in the pipeline directories")
         ->required();
-    command->add_option("DOC", options->documents,
-                        "Files, - for standard input, or JSON: a source, {_index, _id, _source}, {docs: [...]}, NDJSON")
+    command
+        ->add_option("DOC", options->documents,
+                     "Files, - for standard input, or JSON: a source, {_index, _id, _source}, "
+                     "{docs: [...]}, NDJSON")
         ->required();
     command->add_flag("--verbose", options->verbose, "Show every step");
-    command->add_option("--timestamp", options->timestamp, "Value of _ingest.timestamp instead of now")
+    command
+        ->add_option("--timestamp", options->timestamp, "Value of _ingest.timestamp instead of now")
         ->type_name("TIME");
     command->callback([&line, options] {
         line.action = [&line, options] { return simulate(line.common, *options); };

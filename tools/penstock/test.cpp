@@ -18,8 +18,10 @@ using document::Value;
 using pipeline::Node;
 
 constexpr const char* case_form =
-    "a case has [name], [in] (a source, or {_id, _index, _source}), and what is expected: [out] (the whole source), "
-    "[fields] (path: value), [lengths] (path: length of a list), [absent] (paths), [meta] (_id, _index ...), "
+    "a case has [name], [in] (a source, or {_id, _index, _source}), and what is expected: [out] "
+    "(the whole source), "
+    "[fields] (path: value), [lengths] (path: length of a list), [absent] (paths), [meta] (_id, "
+    "_index ...), "
     "[dropped: true] or [fails: reason]; [timestamp] sets _ingest.timestamp";
 
 /// What one case came to: nothing when it passed.
@@ -74,7 +76,8 @@ void check_fields(const Node& expected, Result& result, Problems& problems) {
         const Value* found = field(result, entry.key, problems);
         Value wanted = entry.value.to_value(result.arena());
         if (found != nullptr && !document::equal(wanted, *found)) {
-            problems.push_back("field [" + entry.key + "] is " + json(*found) + ", expected " + json(wanted));
+            problems.push_back("field [" + entry.key + "] is " + json(*found) + ", expected " +
+                               json(wanted));
         }
     }
 }
@@ -83,11 +86,13 @@ void check_lengths(const Node& expected, Result& result, Problems& problems) {
     for (const auto& entry : expected.entries) {
         const Value* found = field(result, entry.key, problems);
         if (found == nullptr) continue;
-        std::int64_t length = found->is_array() ? static_cast<std::int64_t>(found->as_array().size()) : -1;
+        std::int64_t length =
+            found->is_array() ? static_cast<std::int64_t>(found->as_array().size()) : -1;
         if (length != entry.value.integer) {
-            problems.push_back("field [" + entry.key + "] " +
-                               (length < 0 ? "is no list" : "has length " + std::to_string(length)) + ", expected length " +
-                               std::to_string(entry.value.integer));
+            problems.push_back(
+                "field [" + entry.key + "] " +
+                (length < 0 ? "is no list" : "has length " + std::to_string(length)) +
+                ", expected length " + std::to_string(entry.value.integer));
         }
     }
 }
@@ -95,7 +100,8 @@ void check_lengths(const Node& expected, Result& result, Problems& problems) {
 void check_absent(const Node& expected, Result& result, Problems& problems) {
     for (const Node& name : expected.items) {
         auto path = document::FieldPath::parse(name.text);
-        if (path && result.document().has(*path)) problems.push_back("field [" + name.text + "] is there, expected it absent");
+        if (path && result.document().has(*path))
+            problems.push_back("field [" + name.text + "] is there, expected it absent");
     }
 }
 
@@ -104,8 +110,8 @@ void check_meta(const Node& expected, Result& result, Problems& problems) {
         const Value* found = result.meta(entry.key);
         Value wanted = entry.value.to_value(result.arena());
         if (found == nullptr || !document::equal(wanted, *found)) {
-            problems.push_back("metadata [" + entry.key + "] is " + (found ? json(*found) : "absent") + ", expected " +
-                               json(wanted));
+            problems.push_back("metadata [" + entry.key + "] is " +
+                               (found ? json(*found) : "absent") + ", expected " + json(wanted));
         }
     }
 }
@@ -139,12 +145,15 @@ Problems check(const Node& expected, const pipeline::SimulatedDocument& found) {
 
 /// Mistakes in the case itself.
 void check_form(const Node& test, const std::string& file, pipeline::Diagnostics& diagnostics) {
-    static const std::vector<std::string_view> known = {"name",   "in",   "out",     "fields", "lengths",
-                                                        "absent", "meta", "dropped", "fails",  "timestamp"};
+    static const std::vector<std::string_view> known = {"name",    "in",       "out",  "fields",
+                                                        "lengths", "absent",   "meta", "dropped",
+                                                        "fails",   "timestamp"};
     auto report = [&](pipeline::Position position, std::string message) {
-        diagnostics.add({pipeline::Severity::error, file, position, "", "", std::move(message), case_form});
+        diagnostics.add(
+            {pipeline::Severity::error, file, position, "", "", std::move(message), case_form});
     };
-    if (!test.is_map()) return report(test.position, "a test case must be a map, found " + test.describe());
+    if (!test.is_map())
+        return report(test.position, "a test case must be a map, found " + test.describe());
     const Node* in = test.find("in");
     if (in == nullptr || !in->is_map()) report(test.position, "a test case needs [in], a document");
     bool expects = false;
@@ -162,13 +171,16 @@ class Runner {
     explicit Runner(const CommonOptions& common) : common_(common), workspace_(common) {}
 
     int run(const std::vector<std::string>& paths) {
-        for (const auto& file : pipeline_files(workspace_, paths)) run_file(file);
+        for (const auto& file : pipeline_files(workspace_, paths))
+            run_file(file);
         if (common_.json) {
-            std::printf("{\"passed\":%zu,\"failed\":%zu,\"cases\":[%s]}\n", passed_, failed_, json_.c_str());
+            std::printf("{\"passed\":%zu,\"failed\":%zu,\"cases\":[%s]}\n", passed_, failed_,
+                        json_.c_str());
         } else {
             std::printf("%zu passed, %zu failed\n", passed_, failed_);
         }
-        if (passed_ + failed_ == 0) throw Error("there are no test cases: add a [tests] list to the pipeline files");
+        if (passed_ + failed_ == 0)
+            throw Error("there are no test cases: add a [tests] list to the pipeline files");
         return failed_ == 0 ? exit_ok : exit_error;
     }
 
@@ -183,24 +195,27 @@ class Runner {
         pipeline::Diagnostics diagnostics;
         if (!tests.is_list()) {
             diagnostics.add({pipeline::Severity::error, file.string(), tests.position, "", "",
-                             "[tests] must be a list of cases, found " + tests.describe(), case_form});
+                             "[tests] must be a list of cases, found " + tests.describe(),
+                             case_form});
         }
-        for (const Node& test : tests.items) check_form(test, file.string(), diagnostics);
+        for (const Node& test : tests.items)
+            check_form(test, file.string(), diagnostics);
         if (diagnostics.has_errors()) throw pipeline::DefinitionError(std::move(diagnostics));
         workspace_.start_used_deployments();
-        for (const Node& test : tests.items) run_case(file.string(), loaded, test);
+        for (const Node& test : tests.items)
+            run_case(file.string(), loaded, test);
     }
 
     void run_case(const std::string& file, const LoadedPipeline& loaded, const Node& test) {
         document::Arena arena;
         pipeline::SimulateOptions options;
         if (const Node* timestamp = test.find("timestamp")) options.timestamp = timestamp->text;
-        auto simulated =
-            boost::asio::co_spawn(workspace_.runtime().cpu(),
-                                  pipeline::simulate(loaded.set, *loaded.pipeline,
-                                                     {json(test.find("in")->to_value(arena))}, options),
-                                  boost::asio::use_future)
-                .get();
+        auto simulated = boost::asio::co_spawn(
+                             workspace_.runtime().cpu(),
+                             pipeline::simulate(loaded.set, *loaded.pipeline,
+                                                {json(test.find("in")->to_value(arena))}, options),
+                             boost::asio::use_future)
+                             .get();
         report(file, test, check(test, simulated.front()));
     }
 
@@ -224,7 +239,8 @@ class Runner {
         }
         if (problems.empty()) return;
         std::printf("%s:%u: %s\n", file.c_str(), test.position.line, title.c_str());
-        for (const std::string& problem : problems) std::printf("  %s\n", problem.c_str());
+        for (const std::string& problem : problems)
+            std::printf("  %s\n", problem.c_str());
     }
 
     const CommonOptions& common_;
@@ -240,7 +256,8 @@ void add_test(CommandLine& line) {
     auto paths = std::make_shared<std::vector<std::string>>();
     CLI::App* command = line.add(line.app, "test", "Run the test cases that pipeline files carry",
                                  "  penstock test\n  penstock test pipelines/clean.yml --json");
-    command->add_option("PIPELINE", *paths, "Files, folders or ids; else all in the pipeline directories");
+    command->add_option("PIPELINE", *paths,
+                        "Files, folders or ids; else all in the pipeline directories");
     command->callback([&line, paths] {
         line.action = [&line, paths] { return Runner(line.common).run(*paths); };
     });

@@ -11,17 +11,22 @@ namespace penstock::tools {
 namespace {
 
 std::size_t columns(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+    }));
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+bool is_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
 
 }  // namespace
 
 std::size_t output_width() {
     winsize size{};
-    if (::isatty(STDOUT_FILENO) != 1 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
+    if (::isatty(STDOUT_FILENO) != 1 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 ||
+        size.ws_col == 0)
+        return 100;
     return std::clamp<std::size_t>(size.ws_col, 40, 120);
 }
 
@@ -39,7 +44,8 @@ std::string shorten(std::string_view text, std::size_t bytes) {
             blank = false;
         }
         // A word without end is cut too, between code points.
-        if (out.size() >= bytes * 2 && (static_cast<unsigned char>(c) & 0xc0) != 0x80) return out + "...";
+        if (out.size() >= bytes * 2 && (static_cast<unsigned char>(c) & 0xc0) != 0x80)
+            return out + "...";
         out += c;
     }
     return out;
@@ -72,7 +78,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const auto& row : rows) {
         widths.resize(std::max(widths.size(), row.size()));
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+        for (std::size_t i = 0; i < row.size(); ++i)
+            widths[i] = std::max(widths[i], columns(row[i]));
     }
     std::string out;
     for (const auto& row : rows) {

@@ -26,8 +26,8 @@ namespace {
 void log_plugin(int level, std::string_view message) noexcept {
     static constexpr const char* names[] = {"debug", "info", "warning", "error"};
     if (level < 2) return;  // a command's stderr is for its user
-    std::fprintf(stderr, "penstock: %s: %.*s\n", names[std::clamp(level, 0, 3)], static_cast<int>(message.size()),
-                 message.data());
+    std::fprintf(stderr, "penstock: %s: %.*s\n", names[std::clamp(level, 0, 3)],
+                 static_cast<int>(message.size()), message.data());
 }
 
 /// The names that a pipeline calls; `dynamic` is set when one comes from a template.
@@ -47,13 +47,16 @@ void collect_calls(const pipeline::Node& node, std::set<std::string>& names, boo
             collect_calls(entry.value, names, dynamic);
         }
     }
-    for (const auto& item : node.items) collect_calls(item, names, dynamic);
+    for (const auto& item : node.items)
+        collect_calls(item, names, dynamic);
 }
 
-void collect_calls(const PipelineDefinition& definition, std::set<std::string>& names, bool& dynamic) {
+void collect_calls(const PipelineDefinition& definition, std::set<std::string>& names,
+                   bool& dynamic) {
     // Only processor lists hold calls; a document in the tests block may look like one.
     for (const char* key : {"processors", "on_failure"}) {
-        if (const pipeline::Node* list = definition.root.find(key)) collect_calls(*list, names, dynamic);
+        if (const pipeline::Node* list = definition.root.find(key))
+            collect_calls(*list, names, dynamic);
     }
 }
 
@@ -83,24 +86,30 @@ std::string hex(XXH128_hash_t hash) {
 
 }  // namespace
 
-Workspace::Workspace(const CommonOptions& options) : configuration_(load_configuration(options.config)) {
+Workspace::Workspace(const CommonOptions& options)
+    : configuration_(load_configuration(options.config)) {
     plugin::set_log(log_plugin);
 }
 
 Workspace::~Workspace() = default;
 
 runtime::Runtime& Workspace::runtime() {
-    if (!runtime_) runtime_ = std::make_unique<runtime::Runtime>(runtime::RuntimeOptions{configuration_.cpu_threads, 4});
+    if (!runtime_)
+        runtime_ = std::make_unique<runtime::Runtime>(
+            runtime::RuntimeOptions{configuration_.cpu_threads, 4});
     return *runtime_;
 }
 
 std::shared_ptr<io::IndexStore> Workspace::indices() {
-    if (!indices_) indices_ = io::IndexStore::open(configuration_.data_directory.string(), configuration_.index);
+    if (!indices_)
+        indices_ =
+            io::IndexStore::open(configuration_.data_directory.string(), configuration_.index);
     return indices_;
 }
 
 plugin::PluginSet& Workspace::plugins() {
-    if (!plugins_) plugins_ = std::make_unique<plugin::PluginSet>(configuration_.plugin_directories);
+    if (!plugins_)
+        plugins_ = std::make_unique<plugin::PluginSet>(configuration_.plugin_directories);
     return *plugins_;
 }
 
@@ -118,7 +127,8 @@ std::shared_ptr<const inference::ModelStore> Workspace::models() {
 
 std::shared_ptr<inference::Deployments> Workspace::deployments() {
     if (!deployments_) {
-        deployments_ = std::make_shared<inference::Deployments>(models(), configuration_.allowed_processors);
+        deployments_ =
+            std::make_shared<inference::Deployments>(models(), configuration_.allowed_processors);
     }
     return deployments_;
 }
@@ -126,8 +136,10 @@ std::shared_ptr<inference::Deployments> Workspace::deployments() {
 processors::DeploymentDirectoryPtr Workspace::deployment_directory() {
     if (!directory_) {
         std::set<std::string> declared;
-        for (const auto& [id, config] : configuration_.deployments) declared.insert(id);
-        directory_ = std::make_shared<processors::DeploymentDirectory>(deployments(), std::move(declared));
+        for (const auto& [id, config] : configuration_.deployments)
+            declared.insert(id);
+        directory_ =
+            std::make_shared<processors::DeploymentDirectory>(deployments(), std::move(declared));
     }
     return directory_;
 }
@@ -147,12 +159,16 @@ fs::path Workspace::find_pipeline(const std::string& name_or_file) const {
         if (auto file = pipeline_file(folder, name_or_file)) return *file;
     }
     std::string where;
-    for (const fs::path& folder : configuration_.pipeline_directories) where += ", " + folder.string();
-    throw Error("there is no pipeline [" + name_or_file + "]: neither a file of that name nor an id in the configured " +
-                "pipeline directories" + (where.empty() ? " (none are configured)" : " (" + where.substr(2) + ")"));
+    for (const fs::path& folder : configuration_.pipeline_directories)
+        where += ", " + folder.string();
+    throw Error("there is no pipeline [" + name_or_file +
+                "]: neither a file of that name nor an id in the configured " +
+                "pipeline directories" +
+                (where.empty() ? " (none are configured)" : " (" + where.substr(2) + ")"));
 }
 
-std::vector<PipelineDefinition> Workspace::load_definitions(const fs::path& file, Diagnostics& diagnostics) {
+std::vector<PipelineDefinition> Workspace::load_definitions(const fs::path& file,
+                                                            Diagnostics& diagnostics) {
     std::vector<PipelineDefinition> definitions;
     std::set<fs::path> loaded;
     std::vector<fs::path> todo{file};
@@ -178,7 +194,8 @@ std::vector<PipelineDefinition> Workspace::load_definitions(const fs::path& file
         if (dynamic) {
             // A name from a template may be any of the pipelines beside this one.
             for (const auto& entry : fs::directory_iterator(folders.front())) {
-                if (entry.is_regular_file() && is_definition_file(entry.path())) todo.push_back(entry.path());
+                if (entry.is_regular_file() && is_definition_file(entry.path()))
+                    todo.push_back(entry.path());
             }
         }
         definitions.push_back(std::move(*definition));
@@ -199,7 +216,8 @@ LoadedPipeline Workspace::load_pipeline(const std::string& name_or_file) {
     }
     std::string id = loaded.definitions.front().id;
     std::string content;
-    for (const PipelineDefinition& definition : loaded.definitions) content += read(definition.file) + '\0';
+    for (const PipelineDefinition& definition : loaded.definitions)
+        content += read(definition.file) + '\0';
     loaded.fingerprint = hex(XXH3_128bits(content.data(), content.size()));
     loaded.set = pipeline::PipelineSet::compile(loaded.definitions, catalog());
     loaded.pipeline = loaded.set->find(id);
@@ -210,22 +228,25 @@ std::shared_ptr<inference::Deployment> Workspace::start_deployment(const std::st
     auto declared = configuration_.deployments.find(id);
     if (declared == configuration_.deployments.end()) {
         std::string list;
-        for (const auto& [name, config] : configuration_.deployments) list += (list.empty() ? "" : ", ") + name;
-        throw Error("no deployment [" + id + "] is configured" +
-                    (list.empty() ? " (add [deployments] to penstock.yml)" : " (there are: " + list + ")"));
+        for (const auto& [name, config] : configuration_.deployments)
+            list += (list.empty() ? "" : ", ") + name;
+        throw Error(
+            "no deployment [" + id + "] is configured" +
+            (list.empty() ? " (add [deployments] to penstock.yml)" : " (there are: " + list + ")"));
     }
     inference::StartResult started = deployments()->ensure(declared->second);
     if (!started.reached) {
         std::string reason = started.deployment->reason();
         throw Error("deployment [" + id + "] was not ready within " +
-                    inference::format_duration(declared->second.timeout) + (reason.empty() ? "" : ": " + reason) +
-                    " (its [timeout] can be raised)");
+                    inference::format_duration(declared->second.timeout) +
+                    (reason.empty() ? "" : ": " + reason) + " (its [timeout] can be raised)");
     }
     return started.deployment;
 }
 
 void Workspace::start_used_deployments() {
-    for (const std::string& id : deployment_directory()->used()) start_deployment(id);
+    for (const std::string& id : deployment_directory()->used())
+        start_deployment(id);
 }
 
 }  // namespace penstock::tools

@@ -48,8 +48,9 @@ class Workspace {
     /// Built-in processors and those of the plugins.
     const pipeline::Catalog& catalog();
 
-    /// A definition file by path or, when there is no such file, by id in the configured pipeline directories; with
-    /// the pipelines that it calls, from the same folder and the configured ones. Throws penstock::Error.
+    /// A definition file by path or, when there is no such file, by id in the configured pipeline
+    /// directories; with the pipelines that it calls, from the same folder and the configured ones.
+    /// Throws penstock::Error.
     LoadedPipeline load_pipeline(const std::string& name_or_file);
     /// The same without compiling; problems go to `diagnostics`.
     std::vector<pipeline::PipelineDefinition> load_definitions(const std::filesystem::path& file,

@@ -31,7 +31,9 @@ class DocumentTest : public testing::Test {
         write_json(value, out);
         return out;
     }
-    static std::string reason(const Outcome& outcome) { return outcome.is_failure() ? outcome.failure().reason : "ok"; }
+    static std::string reason(const Outcome& outcome) {
+        return outcome.is_failure() ? outcome.failure().reason : "ok";
+    }
     static std::string get(const Document& document, std::string_view field) {
         auto value = document.get(path(field));
         return value ? text(*value) : value.error().reason;
@@ -51,10 +53,13 @@ TEST_F(DocumentTest, ReadsFieldsListsAndMetadata) {
     EXPECT_EQ(get(doc, "_ingest.timestamp"), R"("now")");
     EXPECT_EQ(get(doc, "n"), "null");
     EXPECT_EQ(get(doc, "x.y"), "field [x] not present as part of path [x.y]");
-    EXPECT_EQ(get(doc, "a.b.x"), "[x] is not an integer, cannot be used as an index as part of path [a.b.x]");
-    EXPECT_EQ(get(doc, "a.b.5"), "[5] is out of bounds for array with length [2] as part of path [a.b.5]");
+    EXPECT_EQ(get(doc, "a.b.x"),
+              "[x] is not an integer, cannot be used as an index as part of path [a.b.x]");
+    EXPECT_EQ(get(doc, "a.b.5"),
+              "[5] is out of bounds for array with length [2] as part of path [a.b.5]");
     EXPECT_EQ(get(doc, "n.y"), "cannot resolve [y] from null as part of path [n.y]");
-    EXPECT_EQ(get(doc, "s.y"), "cannot resolve [y] from object of type [java.lang.String] as part of path [s.y]");
+    EXPECT_EQ(get(doc, "s.y"),
+              "cannot resolve [y] from object of type [java.lang.String] as part of path [s.y]");
     EXPECT_FALSE(doc.has(path("_routing")));
 }
 
@@ -75,10 +80,12 @@ TEST_F(DocumentTest, WritesMakingParentsOrNothing) {
               "cannot resolve [y] from object of type [java.lang.String] as part of path [s.y.z]");
     EXPECT_EQ(reason(doc.set(path("s.y"), Value::null())),
               "cannot set [y] with parent object of type [java.lang.String] as part of path [s.y]");
-    EXPECT_EQ(reason(doc.set(path("n.y"), Value::null())), "cannot set [y] with null parent as part of path [n.y]");
+    EXPECT_EQ(reason(doc.set(path("n.y"), Value::null())),
+              "cannot set [y] with null parent as part of path [n.y]");
     EXPECT_EQ(reason(doc.set(path("l.2"), Value::null())),
               "[2] is out of bounds for array with length [2] as part of path [l.2]");
-    EXPECT_EQ(text(doc.source()), R"({"s":"x","l":[9,{"a":2,"b":3}],"n":null,"p":{"q":{"0":{"r":1}}}})");
+    EXPECT_EQ(text(doc.source()),
+              R"({"s":"x","l":[9,{"a":2,"b":3}],"n":null,"p":{"q":{"0":{"r":1}}}})");
     doc.roll_back(0);
     EXPECT_EQ(text(doc.source()), R"({"s":"x","l":[1,{"a":2}],"n":null})");
 }
@@ -86,10 +93,12 @@ TEST_F(DocumentTest, WritesMakingParentsOrNothing) {
 TEST_F(DocumentTest, ChecksMetadataTypes) {
     Document doc = document("{}");
     EXPECT_EQ(reason(doc.set(path("_id"), Value::integer(5))),
-              "_id [5] is wrong type, expected assignable to [java.lang.String], not type [java.lang.Integer]");
+              "_id [5] is wrong type, expected assignable to [java.lang.String], not type "
+              "[java.lang.Integer]");
     EXPECT_TRUE(doc.set(path("_routing"), Value::string("r")).is_ok());
     EXPECT_TRUE(doc.remove(path("_routing")).is_ok());
-    EXPECT_EQ(reason(doc.remove(path("_routing"))), "field [_routing] not present as part of path [_routing]");
+    EXPECT_EQ(reason(doc.remove(path("_routing"))),
+              "field [_routing] not present as part of path [_routing]");
     doc.set_meta(Meta::index, Value::string("i"));
     EXPECT_EQ(reason(doc.remove(path("_index"))), "_index cannot be removed");
 }

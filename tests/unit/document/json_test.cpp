@@ -24,12 +24,27 @@ std::unique_ptr<Parsed> parse(std::string_view text, const JsonOptions& options 
 }
 
 TEST(Json, WritesWhatItReadKeepingOrderAndNumbers) {
-    for (std::string_view text : {
-             R"({"b":1,"a":[true,false,null,"x"],"c":{"d":{}}})", R"([])", R"({})", R"("text")", "0", "-1",
-             "9223372036854775807", "-9223372036854775808", "9223372036854775808", "18446744073709551616",
-             "123456789012345678901234567890", "871.995", "1.0", "0.1", "-0", "1.7976931348623157E308",
-             "0.1234567890123456789", "3.141592653589793238462643383279", "1E400", R"("\u0001\n\t\"\\/")",
-             "\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80\""}) {
+    for (std::string_view text : {R"({"b":1,"a":[true,false,null,"x"],"c":{"d":{}}})",
+                                  R"([])",
+                                  R"({})",
+                                  R"("text")",
+                                  "0",
+                                  "-1",
+                                  "9223372036854775807",
+                                  "-9223372036854775808",
+                                  "9223372036854775808",
+                                  "18446744073709551616",
+                                  "123456789012345678901234567890",
+                                  "871.995",
+                                  "1.0",
+                                  "0.1",
+                                  "-0",
+                                  "1.7976931348623157E308",
+                                  "0.1234567890123456789",
+                                  "3.141592653589793238462643383279",
+                                  "1E400",
+                                  R"("\u0001\n\t\"\\/")",
+                                  "\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80\""}) {
         auto parsed = parse(text);
         ASSERT_TRUE(parsed->ok) << text << ": " << parsed->error.text();
         EXPECT_EQ(parsed->text, text);
@@ -41,9 +56,18 @@ TEST(Json, WritesDoublesAsJavaDoes) {
         double value;
         std::string_view text;
     };
-    for (Row row : {Row{871.995, "871.995"}, {1e10, "1.0E10"}, {1e7, "1.0E7"}, {9999999, "9999999.0"}, {1e-3, "0.001"},
-                    {1e-4, "1.0E-4"}, {1.5e300, "1.5E300"}, {0, "0.0"}, {-0.0, "-0.0"}, {100, "100.0"},
-                    {4.9e-324, "4.9E-324"}, {2.0 / 3, "0.6666666666666666"}}) {
+    for (Row row : {Row{871.995, "871.995"},
+                    {1e10, "1.0E10"},
+                    {1e7, "1.0E7"},
+                    {9999999, "9999999.0"},
+                    {1e-3, "0.001"},
+                    {1e-4, "1.0E-4"},
+                    {1.5e300, "1.5E300"},
+                    {0, "0.0"},
+                    {-0.0, "-0.0"},
+                    {100, "100.0"},
+                    {4.9e-324, "4.9E-324"},
+                    {2.0 / 3, "0.6666666666666666"}}) {
         std::string out;
         append_double(row.value, out);
         EXPECT_EQ(out, row.text == "4.9E-324" ? std::string_view("5.0E-324") : row.text);
@@ -104,11 +128,13 @@ TEST(Json, TakesDuplicatesAndTrailingTextWhenAllowed) {
 
 TEST(Json, FindsMembersOfLargeObjectsAfterErasingSome) {
     std::string text = "{";
-    for (int i = 0; i < 5000; ++i) text += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":" + std::to_string(i);
+    for (int i = 0; i < 5000; ++i)
+        text += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":" + std::to_string(i);
     auto parsed = parse(text + "}");
     ASSERT_TRUE(parsed->ok);
     auto& object = const_cast<Object&>(parsed->value.as_object());
-    for (int i = 0; i < 5000; i += 500) object.erase(object.find("k" + std::to_string(i)));
+    for (int i = 0; i < 5000; i += 500)
+        object.erase(object.find("k" + std::to_string(i)));
     for (int i = 0; i < 5000; ++i) {
         const Value* value = object.get("k" + std::to_string(i));
         ASSERT_EQ(value == nullptr, i % 500 == 0) << i;
@@ -137,7 +163,8 @@ TEST(Json, RoundTripsRandomDoubles) {
 TEST(Arena, ReusesItsBlocks) {
     Arena arena;
     for (int round = 0; round < 3; ++round) {
-        for (int i = 0; i < 1000; ++i) arena.allocate(100);
+        for (int i = 0; i < 1000; ++i)
+            arena.allocate(100);
         arena.allocate(5 << 20);
         std::size_t capacity = arena.capacity();
         arena.reset();

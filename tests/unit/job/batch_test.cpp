@@ -31,7 +31,8 @@ TEST(Batch, TakesMetadataOutOfTheSourceAndMakesIdsThatStay) {
     settings.index = "dest";
     Batch batch;
     std::vector<std::string> lines = {R"({"_id":"a","_routing":"r","x":1})", R"({"x":2})",
-                                      R"({"_index":"old","_id":7,"_source":{"y":[1.0]}})", R"({"_id":{"no":1},"x":3})"};
+                                      R"({"_index":"old","_id":7,"_source":{"y":[1.0]}})",
+                                      R"({"_id":{"no":1},"x":3})"};
     fill(batch, lines);
     pass_through(batch, settings);
     ASSERT_EQ(batch.items().size(), 4u);
@@ -57,7 +58,8 @@ TEST(Batch, TakesTheIdFromAField) {
     BatchSettings settings;
     settings.id_field = "user.key";
     Batch batch;
-    fill(batch, {R"({"user":{"key":"k"}})", R"({"user":{"key":12}})", R"({"user":{}})", R"({"user":{"key":null}})"});
+    fill(batch, {R"({"user":{"key":"k"}})", R"({"user":{"key":12}})", R"({"user":{}})",
+                 R"({"user":{"key":null}})"});
     pass_through(batch, settings);
     ASSERT_EQ(batch.items().size(), 2u);
     EXPECT_EQ(batch.items()[0].id, "k");
@@ -69,7 +71,8 @@ TEST(Batch, TakesTheIdFromAField) {
 
 TEST(Batch, TurnsBadRecordsIntoFailuresWithTheirBytes) {
     Batch batch;
-    fill(batch, {R"({"a":1,"a":2})", "[1]", "{\"a\":NaN}", "{\"s\":\"\xff\"}", R"({"ok":true})", ""});
+    fill(batch,
+         {R"({"a":1,"a":2})", "[1]", "{\"a\":NaN}", "{\"s\":\"\xff\"}", R"({"ok":true})", ""});
     pass_through(batch, {});
     ASSERT_EQ(batch.items().size(), 1u);
     ASSERT_EQ(batch.failed().size(), 5u);
@@ -77,7 +80,8 @@ TEST(Batch, TurnsBadRecordsIntoFailuresWithTheirBytes) {
     EXPECT_EQ(dead.raw, R"({"a":1,"a":2})");
     EXPECT_EQ(dead.message, "Duplicate field 'a' at column 9");
     EXPECT_EQ(dead.location, "a.ndjson:1");
-    EXPECT_EQ(batch.dead_letter(batch.failed()[1]).message, "a document must be a JSON object, found an array");
+    EXPECT_EQ(batch.dead_letter(batch.failed()[1]).message,
+              "a document must be a JSON object, found an array");
 }
 
 TEST(Batch, IsReusable) {

@@ -48,7 +48,8 @@ TEST(Checkpoint, RefusesWhatIsNone) {
             file.load();
             FAIL() << text;
         } catch (const Error& error) {
-            EXPECT_NE(std::string(error.what()).find("is not a checkpoint that can be used"), std::string::npos);
+            EXPECT_NE(std::string(error.what()).find("is not a checkpoint that can be used"),
+                      std::string::npos);
         }
     }
     file.remove();

@@ -28,8 +28,9 @@ class Numbers final : public io::Source {
         if (fail_at >= 0 && next_ >= fail_at) throw Error("the disk is gone");
         for (std::size_t i = 0; i < max_records && next_ < count_; ++i, ++next_) {
             io::Record record;
-            std::string text = next_ == bad ? "{broken" : "{\"_id\":\"" + std::to_string(next_) + "\",\"n\":" +
-                                                              std::to_string(next_) + "}";
+            std::string text = next_ == bad ? "{broken"
+                                            : "{\"_id\":\"" + std::to_string(next_) +
+                                                  "\",\"n\":" + std::to_string(next_) + "}";
             record.begin = out.buffer.size();
             record.size = text.size();
             record.line = static_cast<std::uint64_t>(next_) + 1;
@@ -69,7 +70,8 @@ class MemorySink final : public io::Sink {
   public:
     explicit MemorySink(Store& store) : store_(store) {}
 
-    void write(std::span<const io::WriteItem> items, std::vector<io::ItemResult>& results) override {
+    void write(std::span<const io::WriteItem> items,
+               std::vector<io::ItemResult>& results) override {
         results.clear();
         if (delay > 0ms) std::this_thread::sleep_for(delay);
         std::lock_guard lock(store_.mutex);
@@ -110,7 +112,8 @@ class ReindexTest : public testing::Test {
         processors::add_builtin(catalog_);
         settings_.size = 10;
         checkpoint_ = std::filesystem::path(testing::TempDir()) /
-                      (std::string("reindex_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".json");
+                      (std::string("reindex_") +
+                       testing::UnitTest::GetInstance()->current_test_info()->name() + ".json");
         CheckpointFile(checkpoint_).remove();
     }
     ~ReindexTest() override { CheckpointFile(checkpoint_).remove(); }
@@ -133,7 +136,9 @@ class ReindexTest : public testing::Test {
         auto sink = std::make_unique<MemorySink>(store_);
         sink_ = sink.get();
         made.sink = std::move(sink);
-        made.on_failed = [this](const io::DeadDocument& dead) { failed_.push_back(std::string(dead.message)); };
+        made.on_failed = [this](const io::DeadDocument& dead) {
+            failed_.push_back(std::string(dead.message));
+        };
         made.checkpoint.emplace(checkpoint_);
         return made;
     }
@@ -167,7 +172,8 @@ TEST_F(ReindexTest, WritesEverythingOnceInOrder) {
     EXPECT_EQ(status.totals.created, 1005u);
     EXPECT_EQ(status.totals.batches, 101u);
     ASSERT_EQ(store_.order.size(), 1005u);
-    for (int i = 0; i < 1005; ++i) ASSERT_EQ(store_.order[static_cast<std::size_t>(i)], std::to_string(i));
+    for (int i = 0; i < 1005; ++i)
+        ASSERT_EQ(store_.order[static_cast<std::size_t>(i)], std::to_string(i));
     auto checkpoint = CheckpointFile(checkpoint_).load();
     ASSERT_TRUE(checkpoint.has_value());
     EXPECT_TRUE(checkpoint->finished);
@@ -250,7 +256,8 @@ TEST_F(ReindexTest, ResumesWhereACancelStopped) {
 TEST_F(ReindexTest, CreateAfterACrashCountsItsOwnDocumentsAsThere) {
     settings_.batch.op = io::WriteOp::create;
     Store before;
-    for (int i = 0; i < 15; ++i) store_.writes[std::to_string(i)] = 1;  // written, of which 10 were acknowledged
+    for (int i = 0; i < 15; ++i)
+        store_.writes[std::to_string(i)] = 1;  // written, of which 10 were acknowledged
     Checkpoint checkpoint;
     checkpoint.slices = {{"10", 10, 20, false}};
     Reindex reindex(runtime_, settings_, parts(40));
