@@ -46,7 +46,7 @@ class Chunk final : public pipeline::Processor {
         const text::Chunker* chunker = chunker_.load(std::memory_order_acquire);
         if (chunker == nullptr) {
             auto made = make_chunker();
-            if (!made) return std::move(made.error());
+            if (!made) return made.error();
             chunker = *made;
         }
         auto* list = document.arena().make<Array>();

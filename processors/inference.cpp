@@ -256,7 +256,7 @@ class Inference final : public pipeline::AsyncProcessor {
         std::string path = slot.mapping->list->text() + '.' + std::to_string(slot.element) + '.' +
                            slot.mapping->output_leaf;
         auto element = FieldPath::parse(path);
-        if (!element) return std::move(element.error());
+        if (!element) return element.error();
         return put(document, *element, value);
     }
 

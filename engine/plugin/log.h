@@ -3,6 +3,7 @@
 
 #include <penstock_plugin.h>
 
+#include <cstdint>
 #include <string_view>
 
 namespace penstock::plugin {

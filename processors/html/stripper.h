@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <cstdint>
 #include <string_view>
 
 namespace penstock::processors::html {
