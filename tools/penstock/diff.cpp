@@ -1,6 +1,7 @@
 #include "tools/penstock/diff.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 namespace penstock::tools {
