@@ -47,7 +47,8 @@ class Deployment {
   public:
     using ModelLoader = std::function<std::shared_ptr<const LoadedModel>()>;
 
-    /// Starts loading and returns at once. `config` must be valid.
+    /// Starts loading and returns at once. `config` must be valid. Throws InferenceError 429 when
+    /// the system has no thread left.
     Deployment(DeploymentConfig config, ModelLoader loader);
     /// Fails what is queued and waits for the threads; at most one batch, or the loading of the
     /// model.
@@ -87,8 +88,9 @@ class Deployment {
     /// cache. Does nothing to an answered call.
     void cancel(const CallHandle& call, CancelReason reason = CancelReason::cancelled);
 
-    /// Changes the number of allocations while running. A surplus one leaves after its batch, which
-    /// this waits for.
+    /// Changes the number of allocations while running, and tries those again that could not start.
+    /// A surplus one leaves after its batch, which this waits for. Throws InferenceError: 409 when
+    /// it does not run, 429 when no thread can be started; it then goes on with what there is.
     void set_allocations(int count);
     /// Takes no new work from now on, finishes or fails the accepted, and joins all threads. After
     /// `timeout` a drain turns into fail. Does nothing when it has stopped already.

@@ -91,7 +91,7 @@ void Deployments::change(Deployment& deployment, const DeploymentConfig& wanted)
                                  " and cannot be changed");
     }
     DeploymentConfig target = wanted;
-    fit(target);
+    fit(target, Purpose::update);
     DeploymentConfig running = deployment.config();
     const int allocations =
         std::exchange(running.number_of_allocations, target.number_of_allocations);
@@ -106,7 +106,8 @@ void Deployments::change(Deployment& deployment, const DeploymentConfig& wanted)
                 "] runs with other parameters; stop it first (only [number_of_allocations] can "
                 "change while it runs)");
     }
-    if (allocations != target.number_of_allocations) {
+    // A reason while it runs is an allocation that could not start: it gets another try.
+    if (allocations != target.number_of_allocations || !deployment.reason().empty()) {
         deployment.set_allocations(target.number_of_allocations);
     }
 }
@@ -199,7 +200,7 @@ std::string Deployments::who_uses(std::string_view except) const {
     return users;
 }
 
-void Deployments::fit(DeploymentConfig& config) const {
+void Deployments::fit(DeploymentConfig& config, Purpose purpose) const {
     const int free = allowed_processors_ - used_processors(config.deployment_id);
     const std::int64_t wanted =
         static_cast<std::int64_t>(config.number_of_allocations) * config.threads_per_allocation;
@@ -212,22 +213,28 @@ void Deployments::fit(DeploymentConfig& config) const {
             std::min(config.number_of_allocations, free / config.threads_per_allocation);
         return;
     }
+    throw does_not_fit(config, purpose, wanted, free);
+}
+
+InferenceError Deployments::does_not_fit(const DeploymentConfig& config, Purpose purpose,
+                                         std::int64_t wanted, int free) const {
+    const bool update = purpose == Purpose::update;
     const std::string users = who_uses(config.deployment_id);
-    throw InferenceError(
-        429, kStatus,
-        "Could not start deployment [" + config.deployment_id +
-            "]: " + std::to_string(config.number_of_allocations) + " allocations x " +
-            std::to_string(config.threads_per_allocation) + " threads need " +
-            std::to_string(wanted) + " processors, and " + std::to_string(free) + " of " +
-            std::to_string(allowed_processors_) + " are free" +
-            (users.empty() ? "" : " (in use: " + users + ")") +
-            "; ask for less, stop a deployment, or set clamp to take what is free");
+    return {429, kStatus,
+            "Could not " + std::string(update ? "update" : "start") + " deployment [" +
+                config.deployment_id + "]: " + std::to_string(config.number_of_allocations) +
+                " allocations x " + std::to_string(config.threads_per_allocation) +
+                " threads need " + std::to_string(wanted) + " processors, and " +
+                std::to_string(free) + " of " + std::to_string(allowed_processors_) + " are free" +
+                (users.empty() ? "" : " (in use: " + users + ")") +
+                (update ? "; ask for less, or stop another deployment"
+                        : "; ask for less, stop a deployment, or set clamp to take what is free")};
 }
 
 // A failed deployment of the same id is replaced.
 std::shared_ptr<Deployment> Deployments::create(DeploymentConfig config) {
     store_->describe(config.model_id);  // 404 now, not after a thread has started
-    fit(config);
+    fit(config, Purpose::start);
     auto deployment =
         std::make_shared<Deployment>(config, [store = store_, model_id = config.model_id,
                                               placement = Placement{config.device, config.dtype}] {

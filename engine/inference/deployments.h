@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -39,7 +40,8 @@ class Deployments {
     /// starts stays, as failed, until it is started anew or stopped.
     StartResult start(DeploymentConfig config);
     /// Makes it so: does nothing when the deployment runs as asked, changes its allocations when
-    /// only they differ, starts it when it is absent or failed. Throws as start does; 409 when
+    /// only they differ, tries those again that could not start, starts it when it is absent or
+    /// failed. Throws as start does; 409 when
     /// anything else differs.
     StartResult ensure(DeploymentConfig config);
     /// Throws InferenceError: 404, 409 (not running), 400 or 429.
@@ -65,7 +67,10 @@ class Deployments {
   private:
     int used_processors(std::string_view except) const;
     std::string who_uses(std::string_view except) const;
-    void fit(DeploymentConfig& config) const;
+    enum class Purpose { start, update };
+    void fit(DeploymentConfig& config, Purpose purpose) const;
+    InferenceError does_not_fit(const DeploymentConfig& config, Purpose purpose,
+                                std::int64_t wanted, int free) const;
     std::shared_ptr<Deployment> create(DeploymentConfig config);
     void change(Deployment& deployment, const DeploymentConfig& config);
     StartResult wait(std::shared_ptr<Deployment> deployment, const DeploymentConfig& config) const;

@@ -1,20 +1,24 @@
 #include "engine/inference/model_files.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <boost/json/parse.hpp>
 #include <charconv>
 #include <fstream>
+#include <initializer_list>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace penstock::inference {
 namespace {
 
 namespace fs = std::filesystem;
+namespace json = boost::json;
 
 // A safetensors file may not have a larger header (the format's own limit).
 constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;
+constexpr std::uint64_t kEndBytes = 4096;
+constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::string_view kCopyAgain = "; copy or download the file again";
 
 struct Finding {
@@ -143,16 +147,73 @@ std::optional<Finding> check_weights(const fs::path& file) {
                                               : check_torchscript(file, size);
 }
 
-// Full parsing is the backend's and the tokenizer's; this finds files that were cut off.
+// Up to kEndBytes from `at` on.
+std::string read_some(const fs::path& file, std::uint64_t at) {
+    std::string text(kEndBytes, '\0');
+    std::ifstream in(file, std::ios::binary);
+    in.seekg(static_cast<std::streamoff>(at));
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    return text;
+}
+
+// Full parsing is the backend's and the tokenizer's; this finds files that were cut off, by their
+// ends alone, since a tokenizer.json can have tens of megabytes.
 std::optional<Finding> check_json(const fs::path& file) {
-    const std::string text = read_start(file, fs::file_size(file));
-    const auto first = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
-    const auto last = text.find_last_not_of(" \t\r\n");
-    if (first == std::string::npos) return truncated(file, "is empty");
-    if (text[first] != '{') {
+    const std::uint64_t size = fs::file_size(file);
+    const std::string head = read_some(file, 0);
+    const auto first = head.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
+    if (first == std::string::npos && size == head.size()) return truncated(file, "is empty");
+    if (first == std::string::npos || head[first] != '{') {
         return Finding{ModelState::invalid, file.filename().string() + " is not a JSON object"};
     }
-    if (text[last] != '}') return truncated(file, "does not end with '}'");
+    const std::string tail = read_some(file, size - std::min(size, kEndBytes));
+    const auto last = tail.find_last_not_of(" \t\r\n");
+    if (last == std::string::npos || tail[last] != '}') {
+        return truncated(file, "does not end with '}'");
+    }
+    return std::nullopt;
+}
+
+Finding bad_index(const std::string& why) {
+    return {ModelState::invalid, std::string(kIndex) + ": " + why};
+}
+
+// The files that an index of sharded weights names, each once; they must lie beside it.
+std::optional<Finding> read_index(const fs::path& index, std::set<std::string>& shards) {
+    const std::uint64_t size = fs::file_size(index);
+    if (size > kMaxSafetensorsHeader) return bad_index("has " + std::to_string(size) + " bytes");
+    if (auto finding = check_json(index)) return finding;
+    json::error_code error;
+    const json::value content = json::parse(read_start(index, size), error);
+    if (error) return bad_index("is not valid JSON: " + error.message());
+    const json::object* object = content.if_object();
+    const json::value* map = object ? object->if_contains("weight_map") : nullptr;
+    if (!map || !map->is_object()) return bad_index("has no object weight_map");
+    for (const auto& [tensor, file] : map->get_object()) {
+        const std::string name = file.is_string() ? std::string(file.get_string()) : std::string();
+        if (name.empty() || name == ".." || name.find('/') != std::string::npos) {
+            return bad_index("[" + std::string(tensor) + "] must name a file beside the index");
+        }
+        shards.insert(name);
+    }
+    if (shards.empty()) return bad_index("names no file");
+    return std::nullopt;
+}
+
+std::optional<Finding> check_shards(const fs::path& index, std::uint64_t& bytes) {
+    std::set<std::string> shards;
+    if (auto finding = read_index(index, shards)) return finding;
+    bytes = 0;
+    for (const std::string& shard : shards) {
+        const fs::path file = index.parent_path() / shard;
+        if (!fs::is_regular_file(file)) {
+            return Finding{ModelState::incomplete,
+                           shard + " is missing; " + std::string(kIndex) + " names it"};
+        }
+        if (auto finding = check_weights(file)) return finding;
+        bytes += fs::file_size(file);
+    }
     return std::nullopt;
 }
 
@@ -164,12 +225,6 @@ fs::path first_existing(const fs::path& directory, std::initializer_list<const c
 }
 
 Finding without_weights(const fs::path& directory) {
-    if (fs::exists(directory / "model.safetensors.index.json")) {
-        return {ModelState::invalid,
-                "model.safetensors.index.json: weights in several files are not read; save the "
-                "model as one "
-                "model.safetensors"};
-    }
     if (fs::exists(directory / "pytorch_model.bin")) {
         return {ModelState::invalid,
                 "pytorch_model.bin is a pickle, which can run code when it is read; convert it to "
@@ -179,10 +234,14 @@ Finding without_weights(const fs::path& directory) {
             "there are no weights: model.safetensors or model.pt is missing"};
 }
 
-std::optional<Finding> first_problem(const fs::path& directory, const ModelFiles& files) {
+std::optional<Finding> first_problem(const fs::path& directory, ModelFiles& files) {
     const bool archive = files.weights.extension() == ".pt";
+    const bool sharded = files.weights.extension() == ".json";
     if (files.weights.empty()) return without_weights(directory);
-    if (auto finding = check_weights(files.weights)) return finding;
+    if (auto finding = sharded ? check_shards(files.weights, files.weight_bytes)
+                               : check_weights(files.weights)) {
+        return finding;
+    }
     const fs::path config = first_existing(directory, {"config.json"});
     if (config.empty() && !archive) {
         return Finding{ModelState::incomplete, "config.json is missing; it tells the architecture"};
@@ -201,8 +260,10 @@ std::optional<Finding> first_problem(const fs::path& directory, const ModelFiles
 
 ModelFiles inspect_model_files(const fs::path& directory) {
     ModelFiles files;
-    files.weights = first_existing(directory, {"model.safetensors", "model.fp16.safetensors",
-                                               "model.pt", "model.torchscript.pt"});
+    // The order in which a backend looks.
+    files.weights =
+        first_existing(directory, {"model.safetensors", kIndex, "model.fp16.safetensors",
+                                   "model.pt", "model.torchscript.pt"});
     if (!files.weights.empty()) files.weight_bytes = fs::file_size(files.weights);
     if (const auto finding = first_problem(directory, files)) {
         files.state = finding->state;

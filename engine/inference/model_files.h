@@ -17,8 +17,8 @@ struct ModelFiles {
     ModelState state = ModelState::ok;
     std::string reason;  ///< for people, naming the file and the remedy; empty when ok
     std::filesystem::path
-        weights;  ///< what the model would be loaded from; empty when there is none
-    std::uint64_t weight_bytes = 0;  ///< the size of that file
+        weights;  ///< what the model would be loaded from (an index of shards, too), if anything
+    std::uint64_t weight_bytes = 0;  ///< the size of that file, or of all the shards
 };
 
 /// Throws std::filesystem::filesystem_error when the directory cannot be read.

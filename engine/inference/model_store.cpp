@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <system_error>
 
 #include "engine/inference/inference_error.h"
@@ -54,7 +53,6 @@ class Registry {
     std::map<std::string, std::shared_ptr<Slot>> slots_;
 };
 
-// Changes when a file is replaced, so that a model put anew is not answered by the old copy.
 std::string stamp(const fs::path& file) {
     std::error_code ignored;
     const auto time = fs::last_write_time(file, ignored);
@@ -63,19 +61,34 @@ std::string stamp(const fs::path& file) {
            std::to_string(fs::file_size(file, ignored));
 }
 
-std::string stamp_all(const fs::path& directory, const fs::path& weights) {
-    std::string all = stamp(weights);
-    for (const char* name : {"config.json", "penstock-model.yaml", "tokenizer.json", "vocab.txt",
-                             "tokenizer_config.json"}) {
-        all += "|" + stamp(directory / name);
+// Changes when a file is replaced, so that a model put anew is not answered by the old copy. Every
+// file counts, in folders too, since a backend reads what it likes; but nothing hidden, such as
+// what a download keeps for itself.
+std::string stamp_all(const fs::path& directory) {
+    std::vector<std::string> stamps;
+    std::error_code error;
+    fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied,
+                                           error);
+    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+        std::error_code unreadable;
+        if (entry->path().filename().native().starts_with('.')) {
+            entry.disable_recursion_pending();
+        } else if (entry->is_regular_file(unreadable)) {
+            stamps.push_back(entry->path().string() + "=" + stamp(entry->path()));
+        }
     }
+    std::ranges::sort(stamps);  // a directory has no order of its own
+    std::string all;
+    for (const std::string& each : stamps)
+        all += "|" + each;
     return all;
 }
 
 bool looks_like_a_model(const fs::path& directory) {
-    for (const char* name : {"config.json", "model.safetensors", "model.fp16.safetensors",
-                             "model.pt", "model.torchscript.pt", "penstock-model.yaml",
-                             "tokenizer.json", "vocab.txt", "pytorch_model.bin"}) {
+    for (const char* name :
+         {"config.json", "model.safetensors", "model.safetensors.index.json",
+          "model.fp16.safetensors", "model.pt", "model.torchscript.pt", "penstock-model.yaml",
+          "tokenizer.json", "vocab.txt", "pytorch_model.bin"}) {
         if (fs::exists(directory / name)) return true;
     }
     return false;
@@ -187,7 +200,7 @@ ModelSummary ModelStore::describe(std::string_view model_id) const {
 
 std::shared_ptr<const text::Tokenizer> ModelStore::tokenizer(std::string_view model_id) const {
     const fs::path where = directory(model_id);
-    return shared_->tokenizers.get(where.string() + "|" + stamp_all(where, {}),
+    return shared_->tokenizers.get(where.string() + stamp_all(where),
                                    [&] { return options_.tokenizer(where); });
 }
 
@@ -207,8 +220,8 @@ std::shared_ptr<const LoadedModel> ModelStore::load(std::string_view model_id,
     }
     const ModelManifest manifest = load_manifest(where);
     const Placement placement{asked.device, asked.dtype == "auto" ? manifest.dtype : asked.dtype};
-    const std::string key = where.string() + "|" + placement.device + "|" + placement.dtype + "|" +
-                            stamp_all(where, files.weights);
+    const std::string key =
+        where.string() + "|" + placement.device + "|" + placement.dtype + stamp_all(where);
     return shared_->models.get(key, [&] {
         auto model = std::make_shared<LoadedModel>();
         model->model_id = std::string(model_id);

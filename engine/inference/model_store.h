@@ -25,7 +25,7 @@ struct ModelSummary {
     std::string reason;  ///< why it cannot be loaded; empty when ok
     TaskType task_type = TaskType::text_embedding;
     std::string description;
-    std::uint64_t model_size_bytes = 0;  ///< the weights' file
+    std::uint64_t model_size_bytes = 0;  ///< the weights' files
 };
 
 /// A model ready to run. Shared, without change, by all deployments of the model on one device and

@@ -41,6 +41,10 @@ struct Shared {
         fail(error.reason.empty() ? otherwise + ", and gives no reason" : error.reason);
     }
     const penstock_backend& table() const { return backend.table; }
+    void close(void* model) const {
+        const auto lock = backend.library.load_lock();
+        table().close(model);
+    }
 };
 
 void check_batch(const inference::PackedBatch& batch) {
@@ -79,7 +83,7 @@ class PluginModel final : public inference::BackendModel,
   public:
     PluginModel(std::shared_ptr<const Shared> shared, void* handle)
         : shared_(std::move(shared)), handle_(handle) {}
-    ~PluginModel() override { shared_->table().close(handle_); }
+    ~PluginModel() override { shared_->close(handle_); }
     PluginModel(const PluginModel&) = delete;
     PluginModel& operator=(const PluginModel&) = delete;
 
@@ -172,14 +176,13 @@ class PluginBackend final : public inference::Backend {
     std::shared_ptr<inference::BackendModel> open(const std::string& directory,
                                                   std::string_view config) override {
         penstock_model_error error;
-        const penstock_backend& table = shared_->table();
-        void* model = table.open(&host_table, &error, borrow(directory), borrow(config));
+        void* model = call_open(error, directory, config);
         if (!model) shared_->fail(error, "cannot open the model in " + directory);
         std::shared_ptr<PluginModel> opened;
         try {
             opened = std::make_shared<PluginModel>(shared_, model);
         } catch (...) {
-            table.close(model);
+            shared_->close(model);
             throw;
         }
         (void)opened->info();  // a model that describes itself wrongly is refused now, not at its
@@ -188,6 +191,12 @@ class PluginBackend final : public inference::Backend {
     }
 
   private:
+    void* call_open(penstock_model_error& error, const std::string& directory,
+                    std::string_view config) const {
+        const auto lock = shared_->backend.library.load_lock();
+        return shared_->table().open(&host_table, &error, borrow(directory), borrow(config));
+    }
+
     std::shared_ptr<const Shared> shared_;
 };
 

@@ -210,6 +210,7 @@ struct Library::State {
     penstock_plugin plugin{};
     std::vector<penstock_processor> processors;
     std::vector<penstock_backend> backends;
+    mutable std::mutex load_mutex;
 };
 
 Library Library::load(const fs::path& file) {
@@ -278,6 +279,9 @@ std::span<const penstock_processor> Library::processors() const {
 }
 std::span<const penstock_backend> Library::backends() const {
     return state_->backends;
+}
+std::unique_lock<std::mutex> Library::load_lock() const {
+    return std::unique_lock(state_->load_mutex);
 }
 
 PluginSet::PluginSet(const std::vector<fs::path>& directories) {

@@ -36,6 +36,9 @@ class Library {
     std::uint32_t abi_minor() const;  ///< of the header that it was built against
     std::span<const penstock_processor> processors() const;
     std::span<const penstock_backend> backends() const;
+    /// To be held around create, destroy, open and close of any of its tables: the ABI promises
+    /// plugins one such call at a time.
+    std::unique_lock<std::mutex> load_lock() const;
 
   private:
     struct State;

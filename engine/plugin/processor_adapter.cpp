@@ -172,7 +172,6 @@ document::Result<Value> from_raw(const penstock_value& raw, document::Arena& are
 }
 
 // ---- the host table: no exception may leave these
-// ---------------------------------------------------------------
 
 template <class Body>
 penstock_status guarded(penstock_doc* doc, Body&& body) noexcept {
@@ -258,6 +257,10 @@ penstock_status host_option(penstock_load* load, penstock_str name, penstock_val
 
 /// The path for this document; null with the reason given when a rendered one is none.
 const document::FieldPath* resolve(penstock_doc* doc, const penstock_path* path) {
+    if (!path) {
+        doc->fail(document::failure("the plugin used a path of an option that was not given"));
+        return nullptr;
+    }
     if (!path->templated) return &path->fixed;
     auto resolved = path->templated->resolve(*doc->document, doc->path);
     if (resolved) return *resolved;
@@ -301,6 +304,10 @@ penstock_status host_remove(penstock_doc* doc, const penstock_path* path) {
 penstock_status host_render(penstock_doc* doc, const penstock_text* text, penstock_str* out) {
     *out = penstock_str{nullptr, 0};
     return guarded(doc, [&]() -> penstock_status {
+        if (!text) {
+            return doc->fail(
+                document::failure("the plugin used a text of an option that was not given"));
+        }
         doc->rendered.clear();
         text->text.render(*doc->document, doc->rendered);
         *out = borrow(doc->rendered);
@@ -317,13 +324,21 @@ constexpr penstock_host host_table{sizeof(penstock_host), PENSTOCK_ABI_MINOR, ho
                                    host_remove,           host_render,        host_fail, host_log};
 
 // ---- the processor
-// ----------------------------------------------------------------------------------------------
 
 /// A processor's table, what it needs to be called by, and the library that must stay.
 struct Kind {
     Library library;
     penstock_processor table;
     pipeline::ProcessorSpec spec;  // without compile
+
+    void* create(penstock_load& load, std::string_view options) const {
+        const auto lock = library.load_lock();
+        return table.create(&host_table, &load, borrow(options));
+    }
+    void destroy(void* self) const {
+        const auto lock = library.load_lock();
+        table.destroy(self);
+    }
 };
 
 class PluginProcessor final : public pipeline::Processor {
@@ -333,7 +348,7 @@ class PluginProcessor final : public pipeline::Processor {
           self_(self),
           paths_(std::move(load.paths)),
           templates_(std::move(load.templates)) {}
-    ~PluginProcessor() override { kind_->table.destroy(self_); }
+    ~PluginProcessor() override { kind_->destroy(self_); }
     PluginProcessor(const PluginProcessor&) = delete;
     PluginProcessor& operator=(const PluginProcessor&) = delete;
 
@@ -418,7 +433,7 @@ pipeline::StepBody compile(const std::shared_ptr<const Kind>& kind,
     load.options = option_values(*kind, config, arena);
     std::string text;
     document::write_json(load.options, text);
-    void* self = kind->table.create(&host_table, &load, borrow(text));
+    void* self = kind->create(load, text);
     if (!self) {
         if (!load.failed) {
             config.error({}, "plugin [" + std::string(kind->library.name()) +
@@ -430,7 +445,7 @@ pipeline::StepBody compile(const std::shared_ptr<const Kind>& kind,
         return std::unique_ptr<pipeline::Processor>(
             std::make_unique<PluginProcessor>(kind, self, load));
     } catch (...) {
-        kind->table.destroy(self);
+        kind->destroy(self);
         throw;
     }
 }

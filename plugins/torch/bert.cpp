@@ -55,7 +55,7 @@ class Bert final : public Encoder {
           types_(weights.take("embeddings.token_type_embeddings.weight",
                               {config.type_vocab_size, config.hidden_size})),
           norm_(weights, "embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps) {
-        for (std::int64_t i = 0; i < config.layers; ++i) {
+        for (std::int64_t i = 0; i < config.layers && !weights.hopeless(); ++i) {
             layers_.push_back(take_layer(weights, i, config));
         }
         weights.finish();

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <span>
 
-#include "plugins/torch/error.h"
 #include "plugins/torch/layers.h"
 
 namespace penstock::plugins::torch {

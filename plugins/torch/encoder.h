@@ -30,7 +30,6 @@ class Encoder : public Model {
     virtual at::Tensor project(const at::Tensor& pooled) const { return pooled; }
 
     const EncoderConfig& config() const { return config_; }
-    const Placement& placement() const { return placement_; }
     void set_weight_bytes(std::uint64_t bytes);
 
   private:

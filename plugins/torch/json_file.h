@@ -2,7 +2,6 @@
 
 #include <boost/json/value.hpp>
 #include <filesystem>
-#include <limits>
 #include <string_view>
 
 namespace penstock::plugins::torch {

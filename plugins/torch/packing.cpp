@@ -42,7 +42,6 @@ PackedTokens pack(const TokenBatch& batch, std::span<const std::size_t> order,
     std::int64_t* ids = columns.data_ptr<std::int64_t>();
 
     PackedTokens packed;
-    packed.sequences = static_cast<std::int64_t>(order.size());
     std::int64_t row = 0;
     for (const std::size_t sequence : order) {
         const std::int64_t length = batch.length(sequence);

@@ -25,9 +25,6 @@ struct PackedTokens {
     at::Tensor positions;  ///< int64 [tokens], from 0 in each sequence
     at::Tensor type_ids;   ///< int64 [tokens]
     std::vector<LengthGroup> groups;
-    std::int64_t sequences = 0;
-
-    std::int64_t tokens() const { return ids.size(0); }
 };
 
 /// The batch's sequence indices ordered by length; equal lengths keep their order.

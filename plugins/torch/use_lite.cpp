@@ -62,7 +62,7 @@ class UseLite final : public Encoder {
                               {config.vocab_size, config.embedding_size})),
           timescales_(weights.take("embeddings.inv_timescales", {config.embedding_size / 2})),
           sentence_(weights, "sentence.dense", config.hidden_size, config.hidden_size) {
-        for (std::int64_t i = 0; i < config.layers; ++i) {
+        for (std::int64_t i = 0; i < config.layers && !weights.hopeless(); ++i) {
             layers_.push_back(take_layer(weights, i, config));
         }
         weights.finish();

@@ -76,6 +76,10 @@ void Weights::problem(const std::string& what) {
     problems_.push_back(what);
 }
 
+bool Weights::hopeless() const {
+    return problems_.size() > kProblemsShown;
+}
+
 void Weights::finish() const {
     if (problems_.empty()) return;
     std::string list;
@@ -83,7 +87,7 @@ void Weights::finish() const {
         list += text(i == 0 ? "" : "; ", problems_[i]);
     }
     if (problems_.size() > kProblemsShown) {
-        list += text("; and ", problems_.size() - kProblemsShown, " more");
+        list += "; and more";
     }
     throw ModelError("config.json and the weights do not fit: " + list);
 }

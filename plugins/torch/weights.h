@@ -31,6 +31,9 @@ class Weights {
     const Placement& placement() const { return placement_; }
     std::uint64_t bytes() const { return bytes_; }
 
+    /// True once more is wrong than finish() names: taking more tells nobody anything, and a bogus
+    /// number of layers would be believed.
+    bool hopeless() const;
     /// False once something was missing or misshapen.
     bool complete() const { return problems_.empty(); }
     /// Throws ModelError listing every tensor that was missing or misshapen. Called once all are

@@ -78,6 +78,10 @@ const penstock_host host = {
         return PENSTOCK_MISSING;
     },
     [](penstock_doc* doc, const penstock_path* path, penstock_value* out) -> penstock_status {
+        if (path->text == "no_path") {
+            doc->failure = "no path for this document";
+            return PENSTOCK_FAIL;
+        }
         const auto field = doc->fields.find(path->text);
         if (field == doc->fields.end()) return PENSTOCK_MISSING;
         *out = raw_of(field->second, doc->rendered);
@@ -95,6 +99,10 @@ const penstock_host host = {
         return doc->fields.erase(path->text) ? PENSTOCK_OK : PENSTOCK_MISSING;
     },
     [](penstock_doc* doc, const penstock_text* text, penstock_str* out) -> penstock_status {
+        if (doc->fields.count("no_text")) {
+            doc->failure = "no text for this document";
+            return PENSTOCK_FAIL;
+        }
         doc->rendered = "<" + text->text + ">";
         *out = to_str(doc->rendered);
         return PENSTOCK_OK;
@@ -133,6 +141,8 @@ class Actor {
         if (act_ == "fail") return doc.fail("told to fail");
         if (act_ == "drop") return Outcome::drop();
         if (act_ == "remove") return doc.remove(field_);
+        if (act_ == "get") return doc.set(field_, doc.has(field_));
+        if (act_ == "render nothing") return doc.set(field_, doc.render(Text()));
         if (act_ == "render") return doc.set(field_, doc.render(text_));
         if (act_ == "write all") return write_all(doc);
         return doc.set(field_, count_);
@@ -237,6 +247,25 @@ TEST(SdkProcessor, what_run_throws_becomes_the_reason) {
     EXPECT_EQ(number.doc.failure, "an exception that is not a std::exception");
 }
 
+TEST(SdkProcessor, the_reason_that_the_host_gave_stays) {
+    const Ran read = run_actor(R"({"act": "get", "field": "no_path"})");
+    EXPECT_EQ(read.status, PENSTOCK_FAIL) << "not the same as absent";
+    EXPECT_EQ(read.doc.failure, "no path for this document");
+    const Ran rendered = run_actor(R"({"act": "render", "field": "f"})", "no_text");
+    EXPECT_EQ(rendered.status, PENSTOCK_FAIL);
+    EXPECT_EQ(rendered.doc.failure, "no text for this document");
+    EXPECT_EQ(run_actor(R"({"act": "get", "field": "f"})").doc.fields.at("f").dump(), "false");
+}
+
+TEST(SdkProcessor, an_option_that_was_not_given_cannot_be_used_as_a_path_or_text) {
+    for (const char* options : {R"({"act": "get"})", R"({"act": "set"})", R"({"act": "remove"})",
+                                R"({"act": "render nothing", "field": "f"})"}) {
+        const Ran ran = run_actor(options);
+        EXPECT_EQ(ran.status, PENSTOCK_FAIL) << options;
+        EXPECT_EQ(ran.doc.failure, "the path or text of an option that was not given") << options;
+    }
+}
+
 TEST(SdkProcessor, what_the_constructor_refuses_is_reported_under_its_option) {
     const std::pair<const char*, const char*> cases[] = {
         {R"({"act": "throw while made"})", ": thrown while made"},
@@ -258,7 +287,6 @@ TEST(SdkProcessor, what_the_constructor_refuses_is_reported_under_its_option) {
 }
 
 // ---- backends
-// --------------------------------------------------------------------------------------------------
 
 /// Counts tokens; every function throws when told.
 struct CountingModel {
@@ -340,7 +368,6 @@ TEST(SdkBackend, what_it_throws_becomes_the_reason) {
 }  // namespace
 
 // ---- the entry
-// -------------------------------------------------------------------------------------------------
 
 PENSTOCK_PLUGIN("both", "2.1", processor<Actor>(), backend<CountingModel>("counting"));
 
@@ -365,7 +392,6 @@ TEST(SdkPlugin, a_spec_that_throws_gives_no_table) {
 }
 
 // ---- JSON
-// ------------------------------------------------------------------------------------------------------
 
 TEST(SdkJson, reads_and_writes_back) {
     const std::pair<const char*, const char*> cases[] = {

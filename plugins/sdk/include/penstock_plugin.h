@@ -15,7 +15,7 @@
  *  3. Whoever creates an object frees it, through a function of the same table.
  *  4. No exception, no longjmp and no C++ type crosses this line.
  *  5. A thread tag says who may call: [load-thread] while a pipeline or model is being built, one
- *     call at a time; [run-thread] while documents or batches run; [any-thread] always.
+ *     call into a plugin at a time; [run-thread] while documents or batches run; [any-thread] always.
  *
  * A plugin built against minor version N works with every later host of the same major version.
  * A host whose minor version is below the plugin's `required_minor` refuses it and says so.
@@ -33,7 +33,7 @@ extern "C" {
 #define PENSTOCK_ABI_MAJOR 1u
 #define PENSTOCK_ABI_MINOR 0u
 
-/* ---- values ---------------------------------------------------------------------------------- */
+/* ---- values */
 
 typedef struct penstock_str {
     const char* data; /* may be NULL when size is 0 */
@@ -72,7 +72,7 @@ typedef int32_t penstock_status;
 #define PENSTOCK_FAIL 2    /* a reason was given through the table's error function */
 #define PENSTOCK_MISSING 3 /* get(), remove(), option(): there is none; not an error by itself */
 
-/* ---- what the host offers to processors ------------------------------------------------------ */
+/* ---- what the host offers to processors */
 
 typedef struct penstock_doc penstock_doc;   /* opaque; valid during one run() */
 typedef struct penstock_load penstock_load; /* opaque; valid during one create() */
@@ -111,7 +111,8 @@ typedef struct penstock_host {
     /* [run-thread] Removes a field. PENSTOCK_MISSING when absent, PENSTOCK_FAIL (with the reason)
      * when it cannot be removed. */
     penstock_status (*remove)(penstock_doc*, const penstock_path*);
-    /* [run-thread] Renders a text. `out` lives until the next call with the same document. */
+    /* [run-thread] Renders a text. `out` lives until the next call with the same document.
+     * PENSTOCK_FAIL, with the reason already given, when it cannot be rendered. */
     penstock_status (*render)(penstock_doc*, const penstock_text*, penstock_str* out);
     /* [run-thread] Gives the reason for a following `return PENSTOCK_FAIL`; the last one counts. */
     void (*fail)(penstock_doc*, penstock_str message);
@@ -119,7 +120,7 @@ typedef struct penstock_host {
     void (*log)(int32_t level, penstock_str message);
 } penstock_host;
 
-/* ---- processors ------------------------------------------------------------------------------ */
+/* ---- processors */
 
 /* Flags of a processor. A host refuses flags that it does not know. */
 #define PENSTOCK_SINGLE_THREADED 1u /* the host never runs one instance on two threads at once */
@@ -143,7 +144,7 @@ typedef struct penstock_processor {
     penstock_status (*run)(void* self, penstock_doc*);
 } penstock_processor;
 
-/* ---- inference backends ---------------------------------------------------------------------- */
+/* ---- inference backends */
 
 typedef struct penstock_model_error penstock_model_error; /* opaque; valid during one call */
 
@@ -210,7 +211,7 @@ typedef struct penstock_backend {
                            penstock_result* out);
 } penstock_backend;
 
-/* ---- the plugin ------------------------------------------------------------------------------ */
+/* ---- the plugin */
 
 typedef struct penstock_plugin {
     uint32_t size;

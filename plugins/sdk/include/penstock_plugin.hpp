@@ -38,7 +38,7 @@ inline std::string_view to_view(penstock_str text) {
     return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
 }
 
-// ---- what a processor is ------------------------------------------------------------------------
+// ---- what a processor is
 
 /// One option of a processor. `type` is one of the engine's option types (README.md lists them).
 class Option {
@@ -255,7 +255,14 @@ class Options {
     mutable bool failed_ = false;
 };
 
-// ---- what a processor does ----------------------------------------------------------------------
+// ---- what a processor does
+
+/// Thrown by Document::get, has and render when the host failed and gave the document its reason
+/// already. Let it pass out of run, and that reason stays.
+class HostFailure : public std::runtime_error {
+  public:
+    HostFailure() : std::runtime_error("the host gave the reason") {}
+};
 
 /// What became of the document. A failed one must be passed on, or ignored on purpose.
 class [[nodiscard]] Outcome {
@@ -322,15 +329,19 @@ class Value {
     penstock_value raw_;
 };
 
-/// The document, during one run.
+/// The document, during one run. A Path or Text of an option that was not given throws
+/// std::logic_error: test it before.
 class Document {
   public:
     Document(const penstock_host* host, penstock_doc* doc) : host_(host), doc_(doc) {}
 
-    /// The field, or nothing when it is absent.
+    /// The field, or nothing when it is absent. Throws HostFailure when a templated path is no path
+    /// for this document.
     std::optional<Value> get(const Path& path) const {
         penstock_value value = {};
-        if (host_->get(doc_, path.handle(), &value) != PENSTOCK_OK) return std::nullopt;
+        const penstock_status status = host_->get(doc_, given(path), &value);
+        if (status == PENSTOCK_MISSING) return std::nullopt;
+        if (status != PENSTOCK_OK) throw HostFailure();
         return Value(value);
     }
     bool has(const Path& path) const { return get(path).has_value(); }
@@ -362,21 +373,19 @@ class Document {
             raw.kind = PENSTOCK_STRING;
             raw.as.text = to_str(std::string_view(value));
         }
-        return Outcome(host_->set(doc_, path.handle(), &raw));
+        return Outcome(host_->set(doc_, given(path), &raw));
     }
 
     /// Removes the field. Fails when it cannot be removed; absent is ok.
     Outcome remove(const Path& path) {
-        const penstock_status status = host_->remove(doc_, path.handle());
+        const penstock_status status = host_->remove(doc_, given(path));
         return status == PENSTOCK_MISSING ? Outcome::ok() : Outcome(status);
     }
 
-    /// The text for this document, borrowed until the next call.
+    /// The text for this document, borrowed until the next call. Throws HostFailure.
     std::string_view render(const Text& text) const {
         penstock_str out = {nullptr, 0};
-        if (host_->render(doc_, text.handle(), &out) != PENSTOCK_OK) {
-            throw std::runtime_error("a template could not be rendered");
-        }
+        if (host_->render(doc_, given(text), &out) != PENSTOCK_OK) throw HostFailure();
         return to_view(out);
     }
 
@@ -387,11 +396,17 @@ class Document {
     }
 
   private:
+    template <class Compiled>
+    static auto given(const Compiled& compiled) -> decltype(compiled.handle()) {
+        if (!compiled) throw std::logic_error("the path or text of an option that was not given");
+        return compiled.handle();
+    }
+
     const penstock_host* host_;
     penstock_doc* doc_;
 };
 
-// ---- backends -----------------------------------------------------------------------------------
+// ---- backends
 
 /// A packed batch, borrowed during one run: sequence i has `length(i)` tokens at `ids(i)`.
 class Batch {
@@ -449,7 +464,7 @@ struct ModelInfo {
     std::int64_t output_width = 0;
 };
 
-// ---- the boundary -------------------------------------------------------------------------------
+// ---- the boundary
 
 /// One thing that a plugin adds; made by processor<T>() and backend<T>(name).
 struct Part {
@@ -513,8 +528,15 @@ struct ProcessorEntry {
         auto& instance = *static_cast<Instance*>(self);
         Document doc(instance.host, raw);
         penstock_status status = PENSTOCK_FAIL;
-        guard([&] { status = instance.processor.run(doc).status(); },
-              [&](std::string_view message) { instance.host->fail(raw, to_str(message)); });
+        guard(
+            [&] {
+                try {
+                    status = instance.processor.run(doc).status();
+                } catch (const HostFailure&) {
+                    status = PENSTOCK_FAIL;  // the document has its reason
+                }
+            },
+            [&](std::string_view message) { instance.host->fail(raw, to_str(message)); });
         return status;
     }
 };

@@ -158,6 +158,13 @@ const Case kCases[] = {
              R"("intermediate_size":100000000,"num_hidden_layers":2,"num_attention_heads":4})";
      },
      "[100000000, 100000000] is expected"},
+    {"AHundredMillionLayers",  // refused before long, not one by one
+     [](Model& m) {
+         const std::string layers = "\"num_hidden_layers\":";
+         const auto at = m.config.find(layers) + layers.size();
+         m.config.replace(at, m.config.find(',', at) - at, "100000000");
+     },
+     "; and more"},
     {"RelativePositions",
      [](Model& m) { m.config.insert(1, R"("position_embedding_type":"relative_key",)"); },
      "'position_embedding_type' must be one of absolute"},

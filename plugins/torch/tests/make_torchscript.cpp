@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -61,6 +62,18 @@ def forward(self, ids: Tensor) -> Tensor:
 def forward(self, ids: Tensor) -> Tensor:
     return self.table[ids].view(1, 16)
 )"},
+    {"width_of_text", R"(
+def forward(self, ids: Tensor) -> Tensor:
+    return ids.float()
+)"},
+    {"calls_helper", R"(
+def row(self, ids: Tensor, deep: bool) -> Tensor:
+    if deep:
+        return self.table[ids].sum(1)
+    return self.table[ids].mean(1)
+def forward(self, ids: Tensor) -> Tensor:
+    return self.row(ids, ids.size(1) < 2)
+)"},
     {"as_strided", R"(
 def forward(self, ids: Tensor) -> Tensor:
     return torch.as_strided(self.table, [1, 100000], [1, 1])
@@ -68,14 +81,14 @@ def forward(self, ids: Tensor) -> Tensor:
     {"from_file", R"(
 def helper(self, deep: bool) -> Tensor:
     if deep:
-        return torch.from_file("/etc/passwd", False, 8)
+        return torch.from_file("some-file", False, 8)
     return self.table[0]
 def forward(self, ids: Tensor) -> Tensor:
     return self.helper(ids.size(0) > 5).unsqueeze(0)
 )"},
     {"save", R"(
 def forward(self, ids: Tensor) -> Tensor:
-    torch.save(self.table, "/tmp/should-not-be-written")
+    torch.save(self.table, "should-not-be-written")
     return self.table
 )"},
     {"set_state", R"(
@@ -87,6 +100,34 @@ def __setstate__(self, state: Tuple[Tensor, int]) -> None:
     self.table = state[0]
 )"},
 };
+
+/// A module whose forward calls another one through an interface: inlining leaves the call, and
+/// what it calls unread.
+torch::jit::Module behind_interface(const at::Tensor& table) {
+    torch::jit::Module inner("__torch__.Inner");
+    inner.register_buffer("table", table);
+    inner.define(R"(
+def forward(self, ids: Tensor) -> Tensor:
+    return torch.as_strided(self.table, [1, 8], [1, 1])
+)");
+    const auto interface = c10::InterfaceType::create({"__torch__.Embeds"}, /*is_module=*/true);
+    const c10::FunctionSchema& schema = inner.get_method("forward").function().getSchema();
+    std::vector<c10::Argument> arguments = schema.arguments();
+    arguments.front() = c10::Argument("self", interface);
+    interface->addMethod(c10::FunctionSchema("forward", "", arguments, schema.returns()));
+    torch::jit::Module outer("__torch__.Outer");
+    outer.register_attribute("inner", interface, inner._ivalue());
+    outer.define(R"(
+def forward(self, ids: Tensor) -> Tensor:
+    return self.inner.forward(ids)
+)");
+    return outer;
+}
+
+void save(const torch::jit::Module& module, const std::filesystem::path& directory) {
+    std::filesystem::create_directories(directory);
+    module.save((directory / "model.pt").string());
+}
 
 }  // namespace
 
@@ -102,8 +143,8 @@ int main(int argc, char** argv) {
         torch::jit::Module module(archive.name);
         module.register_buffer("table", table);
         module.define(archive.code);
-        std::filesystem::create_directories(root / archive.name);
-        module.save((root / archive.name / "model.pt").string());
+        save(module, root / archive.name);
     }
+    save(behind_interface(table), root / "interface");
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <numeric>
 
+#include "engine/inference/inference_error.h"
 #include "tests/unit/inference/fakes.h"
 
 namespace penstock::inference {
@@ -18,7 +19,9 @@ using testing::expected_embedding;
 using testing::Fixture;
 using testing::id_of;
 using testing::infer;
+using testing::NoNewThreads;
 using testing::Pending;
+using testing::ReleaseAtEnd;
 using testing::values;
 using testing::words;
 
@@ -446,6 +449,43 @@ TEST(Deployment, StopDrainsWhatWasAccepted) {
                             [](auto& item) { return item.ok(); }));
 }
 
+TEST(Deployment, ADrainEndsWhenTheLastWaitingTextIsCancelled) {
+    Fixture fixture;
+    const auto deployment = fixture.deploy({.max_batch_tokens = 3});
+    fixture.control->block(true);
+    Pending queued;
+    // The batch's callback cancels what is queued: the allocation then finds nothing to do, and
+    // has looked already whether all is done.
+    const std::string_view text = "first";
+    deployment->submit(make_call(), {{&text, 1}, {}},
+                       [&](InferResult) { deployment->cancel(queued.call); });
+    ASSERT_TRUE(eventually([&] { return fixture.control->running_now() == 1; }));
+    queued.submit(*deployment, {"second"});
+    std::jthread stopper([&] { deployment->stop(StopMode::drain, seconds(40)); });
+    const ReleaseAtEnd release(*fixture.control);
+    ASSERT_TRUE(eventually([&] { return deployment->state() == DeploymentState::stopping; }));
+    std::this_thread::sleep_for(milliseconds(20));  // into its wait; else it need not be woken
+    fixture.control->block(false);
+    EXPECT_TRUE(eventually([&] { return deployment->state() == DeploymentState::stopped; }));
+    EXPECT_EQ(failures(queued.result, 400), 1U);
+}
+
+TEST(Deployment, ATextInTheModelCanBeGivenUpWhileTheDeploymentStops) {
+    Fixture fixture;
+    const auto deployment = fixture.deploy();
+    const auto late = occupy(fixture, *deployment);
+    Pending queued;
+    queued.submit(*deployment, {"queued"});
+    std::jthread stopper([&] { deployment->stop(StopMode::fail, seconds(20)); });
+    const ReleaseAtEnd release(*fixture.control);
+    ASSERT_TRUE(queued.wait()) << "closed; the other is closed likewise, all but its text";
+    deployment->cancel(late->call, CancelReason::timed_out);
+    ASSERT_TRUE(late->is_done()) << "answered at once";
+    EXPECT_EQ(failures(late->result, 408), 1U);
+    EXPECT_EQ(deployment->stats().timeout_count, 1);
+    EXPECT_EQ(deployment->state(), DeploymentState::stopping);
+}
+
 TEST(Deployment, ADrainThatTakesTooLongFails) {
     Fixture fixture;
     const auto deployment = fixture.deploy();
@@ -473,17 +513,19 @@ TEST(Deployment, DestroyedWhileBusyAnswersAll) {
 
 TEST(Deployment, SaysStartingWhileItStarts) {
     Fixture fixture;
-    fixture.control->open_delay = milliseconds(200);
+    fixture.control->open_blocked = true;
     fixture.models.add_model("m");
     DeploymentConfig config;
     config.deployment_id = config.model_id = "m";
     Deployment deployment(config, [store = fixture.store()] { return store->load("m", {}); });
+    const ReleaseAtEnd release(*fixture.control);
     EXPECT_EQ(deployment.state(), DeploymentState::starting);
     EXPECT_TRUE(deployment.wait_until(WaitFor::starting, milliseconds(0)));
     EXPECT_FALSE(deployment.wait_until(WaitFor::started, milliseconds(1)));
     const auto result = infer(deployment, {"x"});
     ASSERT_EQ(result.items[0].error->status, 503);
     EXPECT_GT(result.items[0].error->retry_after_seconds, 0);
+    fixture.control->block_open(false);
     EXPECT_TRUE(deployment.wait_until(WaitFor::started, seconds(20)))
         << "it went on in the background";
     EXPECT_TRUE(infer(deployment, {"x"}).items[0].ok());
@@ -491,12 +533,17 @@ TEST(Deployment, SaysStartingWhileItStarts) {
 
 TEST(Deployment, CanBeStoppedWhileItStarts) {
     Fixture fixture;
-    fixture.control->open_delay = milliseconds(50);
+    fixture.control->open_blocked = true;
     fixture.models.add_model("m");
     DeploymentConfig config;
     config.deployment_id = config.model_id = "m";
     Deployment deployment(config, [store = fixture.store()] { return store->load("m", {}); });
-    deployment.stop(StopMode::drain, seconds(1));
+    std::jthread stopper([&] { deployment.stop(StopMode::drain, seconds(1)); });
+    const ReleaseAtEnd release(*fixture.control);
+    ASSERT_TRUE(eventually([&] { return deployment.state() == DeploymentState::stopping; }));
+    ASSERT_TRUE(eventually([&] { return fixture.control->opening_now() == 1; }));
+    fixture.control->block_open(false);
+    stopper.join();
     EXPECT_EQ(deployment.state(), DeploymentState::stopped);
     EXPECT_EQ(fixture.control->sessions, 0);
     EXPECT_EQ(fixture.control->models_alive, 0);
@@ -530,6 +577,57 @@ TEST(Deployment, RunsWithTheAllocationsThatCouldStart) {
         return deployment->wait_until(WaitFor::fully_allocated, milliseconds(100));
     }));
     EXPECT_EQ(deployment->reason(), "");
+}
+
+TEST(Deployment, GoesOnWithWhatRunsWhenNoThreadCanBeStarted) {
+    Fixture fixture;
+    fixture.control->failing_sessions_from = 1;
+    const auto deployment = fixture.deploy({.number_of_allocations = 2});
+    ASSERT_TRUE(eventually([&] {
+        return deployment->stats().allocation_count == 1 && !deployment->reason().empty();
+    }));
+    fixture.control->fail_sessions_from(1'000'000);
+    {
+        const NoNewThreads none;
+        try {
+            deployment->set_allocations(3);  // lets the failed one leave first
+            ADD_FAILURE() << "there was no thread to be had";
+        } catch (const InferenceError& error) {
+            EXPECT_EQ(error.status(), 429);
+            EXPECT_EQ(std::string(error.what())
+                          .find("Could not update deployment [d]: an allocation could not start: "),
+                      0U)
+                << error.what();
+        }
+    }
+    EXPECT_EQ(deployment->config().number_of_allocations, 1);
+    EXPECT_EQ(deployment->state(), DeploymentState::fully_allocated) << "with what it has";
+    EXPECT_TRUE(infer(*deployment, {"x"}).items[0].ok());
+    deployment->set_allocations(3);
+    EXPECT_TRUE(deployment->wait_until(WaitFor::fully_allocated, seconds(20)));
+    EXPECT_EQ(deployment->reason(), "");
+    EXPECT_EQ(deployment->stats().allocation_count, 3);
+}
+
+TEST(Deployment, KeepsTheAllocationsThatWorkWhenThereAreTooMany) {
+    Fixture fixture;
+    fixture.models.add_model("m");
+    fixture.control->blocked_session = 0;
+    DeploymentConfig config;
+    config.deployment_id = config.model_id = "m";
+    Deployment deployment(config, [store = fixture.store()] { return store->load("m", {}); });
+    const ReleaseAtEnd release(*fixture.control);
+    ASSERT_TRUE(eventually([&] { return fixture.control->session_count() == 1; }));
+    deployment.set_allocations(2);
+    ASSERT_TRUE(deployment.wait_until(WaitFor::started, seconds(20))) << "the second one works";
+    std::thread fewer([&] { deployment.set_allocations(1); });
+    EXPECT_TRUE(eventually([&] { return deployment.config().number_of_allocations == 1; }));
+    fixture.control->fail_sessions_from(0);  // the first one, which opens still
+    fixture.control->block_session(-1);
+    fewer.join();
+    EXPECT_EQ(deployment.state(), DeploymentState::fully_allocated);
+    EXPECT_EQ(deployment.reason(), "") << "what leaves may fail to start";
+    EXPECT_TRUE(infer(deployment, {"x"}).items[0].ok());
 }
 
 TEST(Deployment, FailsWhenNoAllocationCanStart) {
@@ -581,7 +679,24 @@ TEST(Deployment, ALowPriorityAllocationGivesWayToOthers) {
                            done = true;
                        });
     ASSERT_TRUE(eventually([&] { return done.load(); }));
-    EXPECT_EQ(nice, ::getpriority(PRIO_PROCESS, 0) + 10);
+    EXPECT_EQ(nice, std::min(19, ::getpriority(PRIO_PROCESS, 0) + 10));
+}
+
+TEST(Deployment, LowPriorityIsCountedFromThePriorityOfWhoStartsIt) {
+    std::atomic<int> nice = -100;
+    int own = 0;
+    std::thread([&] {  // a nice thread of its own: it could not take that back
+        own = std::min(19, ::getpriority(PRIO_PROCESS, 0) + 3);
+        ASSERT_EQ(::setpriority(PRIO_PROCESS, 0, own), 0);
+        Fixture fixture;
+        const auto deployment = fixture.deploy({.priority = DeploymentPriority::low});
+        const std::string_view view = "x";
+        deployment->submit(make_call(), {{&view, 1}, {}},
+                           [&](InferResult) { nice = ::getpriority(PRIO_PROCESS, 0); });
+        EXPECT_TRUE(eventually([&] { return nice != -100; }));
+    })
+        .join();
+    EXPECT_EQ(nice, std::min(19, own + 10));
 }
 
 TEST(Deployment, CountsUnderTheReferencesNames) {

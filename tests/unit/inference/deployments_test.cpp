@@ -74,7 +74,12 @@ TEST_F(DeploymentsTest, KeepsTheThreadBudget) {
     clamped.clamp = true;
     EXPECT_EQ(deployments.start(clamped).deployment->config().number_of_allocations, 2);
     EXPECT_EQ(deployments.free_processors(), 0);
-    EXPECT_EQ(caught([&] { deployments.update_allocations("ingest", 3); }).status(), 429);
+    const auto too_many = caught([&] { deployments.update_allocations("ingest", 3); });
+    EXPECT_EQ(too_many.status(), 429);
+    EXPECT_STREQ(too_many.what(),
+                 "Could not update deployment [ingest]: 3 allocations x 2 threads need 6 "
+                 "processors, and 4 of 8 are free (in use: [search] 1x4); ask for less, or stop "
+                 "another deployment");
     deployments.update_allocations("ingest", 1);
     EXPECT_EQ(deployments.free_processors(), 2);
     clamped.deployment_id = "third";
@@ -119,6 +124,18 @@ TEST_F(DeploymentsTest, EnsureIsIdempotent) {
     EXPECT_EQ(deployments.list().size(), 1U);
 }
 
+TEST_F(DeploymentsTest, EnsureTriesAgainWhatCouldNotStart) {
+    Deployments deployments(fixture.store(), 8);
+    fixture.control->failing_sessions_from = 1;
+    const auto first = deployments.ensure(config("d", 2));
+    EXPECT_FALSE(first.reached);
+    EXPECT_EQ(first.deployment->reason(), "an allocation could not start: no scratch memory");
+    fixture.control->fail_sessions_from(1'000'000);
+    EXPECT_TRUE(deployments.ensure(config("d", 2)).reached);
+    EXPECT_EQ(first.deployment->reason(), "");
+    EXPECT_EQ(first.deployment->stats().allocation_count, 2);
+}
+
 TEST_F(DeploymentsTest, AFailedStartIsQueryableAndCanBeStartedAgain) {
     Deployments deployments(fixture.store(), 2);
     fixture.control->fail_open = true;
@@ -136,13 +153,15 @@ TEST_F(DeploymentsTest, AFailedStartIsQueryableAndCanBeStartedAgain) {
 
 TEST_F(DeploymentsTest, ALateStartGoesOnInTheBackground) {
     Deployments deployments(fixture.store(), 2);
-    fixture.control->open_delay = milliseconds(100);
+    fixture.control->open_blocked = true;
+    const testing::ReleaseAtEnd release(*fixture.control);
     DeploymentConfig late = config("d");
     late.timeout = milliseconds(1);
     const auto result = deployments.start(late);
     EXPECT_FALSE(result.reached);
     EXPECT_EQ(result.deployment->state(), DeploymentState::starting);
     EXPECT_EQ(deployments.free_processors(), 1) << "its processors are reserved already";
+    fixture.control->block_open(false);
     EXPECT_TRUE(result.deployment->wait_until(WaitFor::started, seconds(20)));
     DeploymentConfig no_wait = config("e");
     no_wait.wait_for = WaitFor::starting;

@@ -1,6 +1,8 @@
 // A model whose output, speed and failures the tests decide.
 #pragma once
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -92,7 +94,10 @@ inline std::vector<float> expected_embedding(std::string_view text) {
 struct Control {
     std::mutex mutex;
     std::condition_variable changed;
-    bool blocked = false;  ///< runs wait while it is true
+    bool blocked = false;       ///< runs wait while it is true
+    bool open_blocked = false;  ///< models wait to be opened while it is true
+    int blocked_session = -1;   ///< the how manyth session, from 0, waits to be opened
+    int opening = 0;            ///< models that are being opened now
     int opened = 0;
     int sessions = 0;
     int sessions_alive = 0;
@@ -103,7 +108,6 @@ struct Control {
     bool fail_open = false;
     bool nan_output = false;
     std::chrono::microseconds per_token{0};
-    std::chrono::milliseconds open_delay{0};
     std::set<std::int32_t> poison;  ///< a batch with one of these ids fails as a whole
     std::string config;
     std::vector<int> threads;
@@ -114,6 +118,28 @@ struct Control {
         blocked = value;
         changed.notify_all();
     }
+    void block_open(bool value) {
+        std::lock_guard lock(mutex);
+        open_blocked = value;
+        changed.notify_all();
+    }
+    void block_session(int index) {
+        std::lock_guard lock(mutex);
+        blocked_session = index;
+        changed.notify_all();
+    }
+    void fail_sessions_from(int index) {
+        std::lock_guard lock(mutex);
+        failing_sessions_from = index;
+    }
+    int session_count() {
+        std::lock_guard lock(mutex);
+        return sessions;
+    }
+    int opening_now() {
+        std::lock_guard lock(mutex);
+        return opening;
+    }
     std::size_t batch_count() {
         std::lock_guard lock(mutex);
         return batches.size();
@@ -122,6 +148,45 @@ struct Control {
         std::lock_guard lock(mutex);
         return running;
     }
+};
+
+/// Lets everything go on when a test ends, however it ends. Declared after what waits for the
+/// model in its destructor, so that it goes first.
+class ReleaseAtEnd {
+  public:
+    explicit ReleaseAtEnd(Control& control) : control_(control) {}
+    ~ReleaseAtEnd() {
+        control_.block(false);
+        control_.block_open(false);
+        control_.block_session(-1);
+    }
+    ReleaseAtEnd(const ReleaseAtEnd&) = delete;
+    ReleaseAtEnd& operator=(const ReleaseAtEnd&) = delete;
+
+  private:
+    Control& control_;
+};
+
+/// While it lives no thread can be started: the system has no room for so large a stack.
+class NoNewThreads {
+  public:
+    NoNewThreads() {
+        ::pthread_getattr_default_np(&before_);
+        pthread_attr_t huge;
+        ::pthread_getattr_default_np(&huge);
+        ::pthread_attr_setstacksize(&huge, std::size_t{1} << 62);
+        ::pthread_setattr_default_np(&huge);
+        ::pthread_attr_destroy(&huge);
+    }
+    ~NoNewThreads() {
+        ::pthread_setattr_default_np(&before_);
+        ::pthread_attr_destroy(&before_);
+    }
+    NoNewThreads(const NoNewThreads&) = delete;
+    NoNewThreads& operator=(const NoNewThreads&) = delete;
+
+  private:
+    pthread_attr_t before_;
 };
 
 class FakeSession final : public Session {
@@ -181,9 +246,10 @@ class FakeModel final : public BackendModel {
         return {.weight_bytes = 1 << 20, .max_tokens = 64, .output_width = 3};
     }
     std::unique_ptr<Session> open_session(int threads) override {
-        std::lock_guard lock(control_->mutex);
-        if (control_->sessions++ >= control_->failing_sessions_from)
-            throw Error("no scratch memory");
+        std::unique_lock lock(control_->mutex);
+        const int index = control_->sessions++;
+        control_->changed.wait(lock, [&] { return control_->blocked_session != index; });
+        if (index >= control_->failing_sessions_from) throw Error("no scratch memory");
         control_->threads.push_back(threads);
         ++control_->sessions_alive;
         return std::make_unique<FakeSession>(control_);
@@ -199,10 +265,9 @@ class FakeBackend final : public Backend {
     std::string_view name() const override { return "fake"; }
     std::shared_ptr<BackendModel> open(const std::string&, std::string_view config) override {
         std::unique_lock lock(control_->mutex);
-        const auto delay = control_->open_delay;
-        lock.unlock();
-        std::this_thread::sleep_for(delay);
-        lock.lock();
+        ++control_->opening;
+        control_->changed.wait(lock, [&] { return !control_->open_blocked; });
+        --control_->opening;
         ++control_->opened;
         control_->config = config;
         if (control_->fail_open) throw Error("the weights are of another model");

@@ -134,13 +134,17 @@ TEST(ModelStore, SharesOneLoadedModelAndForgetsIt) {
 TEST(ModelStore, LoadsOnceForTwoWhoAskAtTheSameTime) {
     Fixture fixture;
     fixture.models.add_model("m");
-    fixture.control->open_delay = std::chrono::milliseconds(50);
+    fixture.control->open_blocked = true;
     const auto store = fixture.store();
     std::shared_ptr<const LoadedModel> one;
     std::shared_ptr<const LoadedModel> two;
-    std::thread other([&] { one = store->load("m", {}); });
-    two = store->load("m", {});
-    other.join();
+    std::jthread first([&] { one = store->load("m", {}); });
+    std::jthread second([&] { two = store->load("m", {}); });
+    const testing::ReleaseAtEnd release(*fixture.control);
+    ASSERT_TRUE(testing::eventually([&] { return fixture.control->opening_now() > 0; }));
+    fixture.control->block_open(false);
+    first.join();
+    second.join();
     EXPECT_EQ(one, two);
     EXPECT_EQ(fixture.control->opened, 1);
 }
@@ -152,6 +156,73 @@ TEST(ModelStore, ReadsAgainWhatWasReplaced) {
     const auto before = store->load("m", {});
     fixture.models.write("m/config.json", R"({"model_type": "bert", "hidden_size": 3})");
     EXPECT_NE(store->load("m", {}), before);
+}
+
+TEST(ModelStore, EveryFileThatABackendReadsCounts) {
+    Fixture fixture;
+    fixture.models.add_model("m");
+    const auto store = fixture.store();
+    for (const char* file : {"model.pt", "model.torchscript.pt", "model.safetensors.index.json",
+                             "modules.json", "1_Pooling/config.json", "sentence_bert_config.json",
+                             "tokenizer_config.json", "vocab.txt"}) {
+        const auto before = store->load("m", {});
+        EXPECT_EQ(store->load("m", {}), before);
+        fixture.models.write(std::string("m/") + file, "{}");
+        EXPECT_NE(store->load("m", {}), before) << file;
+    }
+}
+
+TEST(ModelStore, LooksAtTheEndsOfAFileAlone) {
+    Fixture fixture;
+    fixture.models.add_model("m");
+    fixture.models.write("m/tokenizer.json",
+                         "\xEF\xBB\xBF" + std::string(1000, '\n') + "{}" + std::string(1000, ' '));
+    EXPECT_EQ(load_error(*fixture.store(), "m"), "loaded");
+    fixture.models.write("m/tokenizer.json", std::string(1000, '\n'));
+    EXPECT_NE(load_error(*fixture.store(), "m").find("tokenizer.json is empty"), std::string::npos);
+    fixture.models.write("m/tokenizer.json", "{");
+    std::filesystem::resize_file(fixture.models.root() / "m/tokenizer.json", 1ULL << 41);
+    EXPECT_NE(load_error(*fixture.store(), "m").find("tokenizer.json does not end with '}'"),
+              std::string::npos);
+}
+
+TEST(ModelStore, ReadsWeightsInSeveralFiles) {
+    Fixture fixture;
+    const auto store = fixture.store();
+    fixture.models.add_model("m");
+    std::filesystem::remove(fixture.models.root() / "m/model.safetensors");
+    const auto write_index = [&](std::string_view text) {
+        fixture.models.write("m/model.safetensors.index.json", text);
+    };
+    write_index(
+        R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors","c":"two.safetensors"}})");
+    fixture.models.write("m/one.safetensors", ModelDirectory::safetensors(8));
+    EXPECT_NE(load_error(*store, "m")
+                  .find("two.safetensors is missing; model.safetensors.index.json names it"),
+              std::string::npos);
+    fixture.models.write("m/two.safetensors", ModelDirectory::safetensors(3));
+    EXPECT_NE(load_error(*store, "m").find("two.safetensors has "), std::string::npos);
+    fixture.models.write("m/two.safetensors", ModelDirectory::safetensors(8));
+    EXPECT_EQ(store->describe("m").model_size_bytes, 2 * ModelDirectory::safetensors(8).size());
+    const auto before = store->load("m", {});
+    EXPECT_EQ(store->load("m", {}), before);
+    std::filesystem::last_write_time(
+        fixture.models.root() / "m/two.safetensors",
+        std::filesystem::file_time_type::clock::now() + std::chrono::seconds(5));
+    EXPECT_NE(store->load("m", {}), before) << "a shard was replaced";
+
+    for (const auto& [text, reason] : std::vector<std::pair<const char*, const char*>>{
+             {R"({"weight_map":{"a":"../one.safetensors"}})", "[a] must name a file beside"},
+             {R"({"weight_map":{"a":7}})", "[a] must name a file beside"},
+             {R"({"weight_map":{}})", "names no file"},
+             {R"({"weights":1})", "has no object weight_map"},
+             {R"({"weight_map":})", "is not valid JSON"},
+             {R"({"weight_map":{"a")", "does not end with '}'"}}) {
+        write_index(text);
+        const std::string error = load_error(*store, "m");
+        EXPECT_NE(error.find("model.safetensors.index.json"), std::string::npos) << error;
+        EXPECT_NE(error.find(reason), std::string::npos) << error;
+    }
 }
 
 TEST(ModelStore, GivesTheManifestToTheBackend) {

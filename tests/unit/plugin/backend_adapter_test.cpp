@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -42,7 +43,6 @@ std::string refusal(const std::function<void()>& action) {
 }
 
 // ---- the fake backend, from its library
-// ------------------------------------------------------------------------
 
 class FakeBackend : public ::testing::Test {
   protected:
@@ -158,7 +158,6 @@ TEST_F(FakeBackend, a_batch_that_breaks_its_own_rules_is_a_bug) {
 }
 
 // ---- faulty backends, as tables
-// --------------------------------------------------------------------------------
 
 /// What a faulty backend answers. Its model and session handles point to it.
 struct Answers {
@@ -172,6 +171,7 @@ struct Answers {
     std::vector<std::int64_t> rows{1, 1};
     std::int64_t width = 2;
     bool no_data = false;
+    std::function<void()> visit = [] {};  // in open and close
     int open_models = 0;
     int open_sessions = 0;
 };
@@ -180,6 +180,7 @@ Answers* answers = nullptr;  // of the running test: open() gets no handle to re
 
 void* faulty_open(const penstock_backend_host*, penstock_model_error*, penstock_str, penstock_str) {
     if (!answers->open) return nullptr;
+    answers->visit();
     ++answers->open_models;
     return answers;
 }
@@ -190,7 +191,9 @@ penstock_status faulty_info(void* model, penstock_model_info* out) {
     return static_cast<Answers*>(model)->info_status;
 }
 void faulty_close(void* model) {
-    --static_cast<Answers*>(model)->open_models;
+    auto& given = *static_cast<Answers*>(model);
+    given.visit();
+    --given.open_models;
 }
 void* faulty_session_open(void* model, penstock_model_error*, std::int32_t) {
     if (!answers->session) return nullptr;
@@ -268,6 +271,32 @@ TEST(FaultyBackend, is_refused_with_what_it_did) {
         EXPECT_EQ(given.open_models, 0) << why;
         EXPECT_EQ(given.open_sessions, 0) << why;
     }
+    answers = nullptr;
+}
+
+TEST(FaultyBackend, models_are_opened_and_closed_one_at_a_time) {
+    Answers given;
+    std::atomic<int> inside{0};
+    std::atomic<bool> met{false};
+    given.visit = [&] {
+        if (++inside > 1) met = true;
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        --inside;
+    };
+    answers = &given;
+    const Library library = Library::adopt(&faulty_plugin, "memory");
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+            const auto backend = make_backend({library, library.backends()[0]});
+            for (int round = 0; round < 20; ++round)
+                backend->open("dir", "{}");
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_FALSE(met);
+    EXPECT_EQ(given.open_models, 0);
     answers = nullptr;
 }
 

@@ -67,7 +67,6 @@ class Loader : public ::testing::Test {
 };
 
 // ---- files
-// -----------------------------------------------------------------------------------------------------
 
 TEST_F(Loader, loads_a_plugin) {
     const Library library = Library::load(samples / "penstock_lookup.so");
@@ -160,7 +159,6 @@ TEST_F(Loader, inspects_damaged_headers_without_reading_out_of_bounds) {
 }
 
 // ---- tables
-// ----------------------------------------------------------------------------------------------------
 
 void* create(const penstock_host*, penstock_load*, penstock_str) {
     return nullptr;
@@ -290,7 +288,6 @@ TEST_F(Loader, names) {
 }
 
 // ---- directories
-// -----------------------------------------------------------------------------------------------
 
 TEST_F(Loader, a_set_loads_a_backend_by_its_file_name_and_nothing_else) {
     link(fake, "penstock_backend_fake.so");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -87,7 +88,6 @@ std::vector<Library> sample_libraries() {
 }
 
 // ---- the samples
-// -----------------------------------------------------------------------------------------------
 
 TEST(Samples, run_in_a_pipeline) {
     const Pipelines pipelines(sample_libraries());
@@ -161,7 +161,6 @@ TEST(Samples, examples_of_their_specifications_hold) {
 }
 
 // ---- a processor that does what its option says
-// ----------------------------------------------------------------
 
 penstock_str text(const char* value) {
     return {value, std::strlen(value)};
@@ -173,6 +172,7 @@ struct Script {
         [](const penstock_host*, penstock_load*, penstock_str) { return true; };
     std::function<penstock_status(const penstock_host*, penstock_doc*)> run =
         [](const penstock_host*, penstock_doc*) { return PENSTOCK_OK; };
+    std::function<void()> destroy = [] {};
     const penstock_host* host = nullptr;
     int instances = 0;
 };
@@ -186,7 +186,9 @@ void* scripted_create(const penstock_host* host, penstock_load* load, penstock_s
     return script;
 }
 void scripted_destroy(void* self) {
-    --static_cast<Script*>(self)->instances;
+    auto& given = *static_cast<Script*>(self);
+    given.destroy();
+    --given.instances;
 }
 penstock_status scripted_run(void* self, penstock_doc* doc) {
     const auto& given = *static_cast<Script*>(self);
@@ -437,6 +439,53 @@ TEST_F(Scripted, paths_and_texts_are_rendered_for_each_document_where_templated)
     EXPECT_EQ(run("{}", R"({"name": "."})"), R"(failed: path [.] is not valid {"name":"."})");
 }
 
+TEST_F(Scripted, a_path_or_text_that_is_null_fails_the_document) {
+    penstock_value value{};
+    given.run = [&](const penstock_host* host, penstock_doc* doc) {
+        return host->get(doc, nullptr, &value);
+    };
+    const std::string no_path = "failed: the plugin used a path of an option that was not given {}";
+    EXPECT_EQ(run("{}", "{}"), no_path);
+    given.run = [&](const penstock_host* host, penstock_doc* doc) {
+        return host->set(doc, nullptr, &value);
+    };
+    EXPECT_EQ(run("{}", "{}"), no_path);
+    given.run = [](const penstock_host* host, penstock_doc* doc) {
+        return host->remove(doc, nullptr);
+    };
+    EXPECT_EQ(run("{}", "{}"), no_path);
+    given.run = [&](const penstock_host* host, penstock_doc* doc) {
+        return host->render(doc, nullptr, &value.as.text);
+    };
+    EXPECT_EQ(run("{}", "{}"), "failed: the plugin used a text of an option that was not given {}");
+}
+
+TEST_F(Scripted, instances_are_made_and_freed_one_at_a_time) {
+    std::atomic<int> inside{0};
+    std::atomic<bool> met{false};
+    const auto visit = [&] {
+        if (++inside > 1) met = true;
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        --inside;
+    };
+    given.create = [&](const penstock_host*, penstock_load*, penstock_str) {
+        visit();
+        return true;
+    };
+    given.destroy = visit;
+    const Library one = library();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+            for (int round = 0; round < 20; ++round)
+                Pipelines({one}).compile(R"([{"scripted": {}}])");
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_FALSE(met);
+}
+
 TEST_F(Scripted, one_instance_runs_on_one_thread_at_a_time_when_flagged) {
     std::atomic<int> inside{0};
     std::atomic<int> most{0};
@@ -469,7 +518,6 @@ TEST_F(Scripted, one_instance_runs_on_one_thread_at_a_time_when_flagged) {
 }
 
 // ---- specifications
-// --------------------------------------------------------------------------------------------
 
 TEST_F(Scripted, specifications_that_are_none_are_refused) {
     const std::string start = R"({"name": "p", "summary": "s", )";
