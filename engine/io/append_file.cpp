@@ -138,6 +138,7 @@ void AppendFile::restore(std::string_view checkpoint) {
     if (::ftruncate(fd_, static_cast<off_t>(length)) != 0) fail("cannot cut");
     if (::lseek(fd_, static_cast<off_t>(length), SEEK_SET) < 0) fail("cannot seek in");
     length_ = length;
+    if (length_ > 0) end_torn_line();
 }
 
 }  // namespace penstock::io

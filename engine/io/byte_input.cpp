@@ -34,7 +34,7 @@ std::string shown(const std::string& path) {
 class RawFile {
   public:
     RawFile(std::string path, const Wakeup* wakeup) : path_(std::move(path)), wakeup_(wakeup) {
-        fd_ = path_ == "-" ? ::dup(STDIN_FILENO) : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+        fd_ = path_ == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open_at_once();
         if (fd_ < 0) fail_errno("cannot open", path_);
         struct stat info {};
         if (::fstat(fd_, &info) == 0 && S_ISDIR(info.st_mode)) {
@@ -89,10 +89,21 @@ class RawFile {
     }
 
     bool seekable() const { return seekable_; }
+    bool woken() const { return woken_; }
     std::uint64_t offset() const { return offset_; }
     const std::string& path() const { return path_; }
 
   private:
+    /// Opening a named pipe would wait for a writer, where no wakeup could reach it; wait() does
+    /// that instead. Afterwards reading blocks as usual.
+    int open_at_once() const {
+        const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0) return fd;
+        const int flags = ::fcntl(fd, F_GETFL);
+        if (flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+        return fd;
+    }
+
     std::size_t read_fd(char* out, std::size_t size) {
         for (;;) {
             if (!wait()) return 0;
@@ -106,20 +117,24 @@ class RawFile {
         }
     }
 
-    /// Until a pipe has something to say or is closed; false when woken before.
-    bool wait() const {
-        if (seekable_ || wakeup_ == nullptr) return true;
-        ::pollfd waits[] = {{fd_, POLLIN, 0}, {wakeup_->fd(), POLLIN, 0}};
+    /// Until a pipe has something to say or was closed; false when woken before. A named pipe that
+    /// nobody has opened for writing yet is waited for as well: reading it would look like the end.
+    bool wait() {
+        if (seekable_) return true;
+        // poll() passes over a negative descriptor.
+        ::pollfd waits[] = {{fd_, POLLIN, 0}, {wakeup_ != nullptr ? wakeup_->fd() : -1, POLLIN, 0}};
         while (::poll(waits, 2, -1) < 0) {
             if (errno != EINTR) return true;  // reading will say why
         }
-        return waits[1].revents == 0;
+        woken_ = waits[1].revents != 0;
+        return !woken_;
     }
 
     std::string path_;
     const Wakeup* wakeup_;
     int fd_ = -1;
     bool seekable_ = false;
+    bool woken_ = false;
     std::uint64_t offset_ = 0;
     std::string ahead_;
 };
@@ -132,6 +147,7 @@ class PlainInput final : public ByteInput {
     std::uint64_t raw_bytes() const override { return file_->offset(); }
     bool seekable() const override { return file_->seekable(); }
     bool ready() const override { return file_->ready(); }
+    bool woken() const override { return file_->woken(); }
 
     bool skip_to(std::uint64_t offset) override {
         if (file_->seekable()) return file_->seek(offset);
@@ -156,12 +172,13 @@ class CompressedInput : public ByteInput {
 
     std::size_t read(char* out, std::size_t size) final {
         const std::size_t got = size == 0 || broken() ? 0 : decode(out, size);
-        if (got == 0 && broken()) throw Error(fault_);
+        if (got == 0 && !fault_.empty()) throw Error(fault_);
         offset_ += got;
         return got;
     }
     std::uint64_t raw_bytes() const final { return file_->offset(); }
     bool seekable() const final { return false; }
+    bool woken() const final { return file_->woken(); }
 
     bool skip_to(std::uint64_t offset) final {
         std::vector<char> out(kSkipBlock);
@@ -175,7 +192,7 @@ class CompressedInput : public ByteInput {
   protected:
     /// 0 at the end or after corrupt() or cut_off(). What was decoded before a fault still counts.
     virtual std::size_t decode(char* out, std::size_t size) = 0;
-    bool broken() const { return !fault_.empty(); }
+    bool broken() const { return !fault_.empty() || file_->woken(); }
 
     std::size_t refill() { return file_->read(block_.data(), block_.size()); }
     char* block() { return block_.data(); }
@@ -185,6 +202,7 @@ class CompressedInput : public ByteInput {
                  std::to_string(file_->offset() - unused) + " (" + why + ")";
     }
     void cut_off() {
+        if (file_->woken()) return;  // nothing is wrong with the data: nobody waits for the rest
         fault_ = shown(file_->path()) + ": the " + name_ + " data is cut off at compressed byte " +
                  std::to_string(file_->offset()) + "; the file is incomplete";
     }

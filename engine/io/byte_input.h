@@ -25,6 +25,9 @@ class ByteInput {
     /// compressed pipes it is not known, and they count as ready.
     virtual bool ready() const { return true; }
 
+    /// True when the end was no end: somebody has ended the waiting for a pipe (see Wakeup).
+    virtual bool woken() const { return false; }
+
     /// Goes on at decompressed offset `offset`, which must not lie behind what was read. Plain
     /// files seek, all others read and discard. False when the input ends before it.
     virtual bool skip_to(std::uint64_t offset) = 0;
@@ -55,7 +58,8 @@ class Wakeup {
 
 /// Opens `path` ("-" is standard input). Without `compression` it is told from the first bytes
 /// (gzip and zstd begin with numbers that no text begins with) and from the extensions .gz and
-/// .zst. With `wakeup`, which must outlive the input, a pipe ends when that is woken. Throws
+/// .zst. A named pipe is opened whether or not anybody writes to it yet; reading waits for that.
+/// With `wakeup`, which must outlive the input, a pipe ends when that is woken. Throws
 /// penstock::Error.
 std::unique_ptr<ByteInput> open_input(const std::string& path,
                                       std::optional<Compression> compression = std::nullopt,

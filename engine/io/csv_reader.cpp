@@ -23,6 +23,7 @@ class CsvReader final : public RecordReader {
             if (window_.view().empty() && !window_.fill()) return {};  // an empty file has no rows
             problem = row();
         } while (problem == nullptr && blank());
+        if (problem != nullptr && window_.woken()) return {};
         if (problem != nullptr) return std::string("the header row cannot be read: ") + problem;
         return take_header();
     }
@@ -36,6 +37,11 @@ class CsvReader final : public RecordReader {
             if (!fits_) {
                 buffer.append(raw_, 0, kKeptOfTooLong);
                 fail(record, buffer, too_long());
+            } else if (const std::size_t bad = bad_cell();
+                       problem == nullptr && ends_.size() == keys_.size() && bad < ends_.size()) {
+                buffer.append(raw_);
+                fail(record, buffer,
+                     "column " + std::to_string(bad + 1) + ", " + name_of(bad) + ", " + kNotUtf8);
             } else if (problem != nullptr || ends_.size() != keys_.size()) {
                 buffer.append(raw_);
                 fail(record, buffer,
@@ -57,7 +63,25 @@ class CsvReader final : public RecordReader {
 
     bool blank() const { return ends_.size() == 1 && cells_.empty() && raw_.empty(); }
 
+    static constexpr const char* kNotUtf8 =
+        "is not UTF-8; convert the file first: iconv -f WINDOWS-1252 -t UTF-8";
+
+    /// The first cell that is not UTF-8, or how many cells there are.
+    std::size_t bad_cell() const {
+        std::size_t i = 0;
+        while (i < ends_.size() && is_valid_utf8(cell(i)))
+            ++i;
+        return i;
+    }
+
+    std::string name_of(std::size_t column) const {
+        const std::string_view json = keys_[column];
+        return unescape(json.substr(1, json.size() - 2));
+    }
+
     std::string take_header() {
+        if (const std::size_t bad = bad_cell(); bad < ends_.size())
+            return "column " + std::to_string(bad + 1) + " of the header " + kNotUtf8;
         std::set<std::string_view> names;
         for (std::size_t i = 0; i < ends_.size(); ++i) {
             const std::string_view name = cell(i);
@@ -108,7 +132,7 @@ class CsvReader final : public RecordReader {
             keep(view);
             window_.consume(view.size());
         }
-        if (!fault().empty()) return "the input breaks off inside this row";
+        if (!fault().empty() || window_.woken()) return "the input breaks off inside this row";
         if (state_machine_ == State::quoted)
             return "a quoted cell is not closed before the end of the file";
         finish();

@@ -186,6 +186,8 @@ class Walker {
 
   private:
     using Kind = JsonCursor::Kind;
+    static constexpr std::size_t kMaxPathBytes = 512;
+    static constexpr std::size_t kShownOfPath = 60;
 
     void refuse(std::string why) {
         if (out_.error.empty()) out_.error = std::move(why);
@@ -198,9 +200,14 @@ class Walker {
         bool first_kept = true;  // no member before this one is left in the stripped text
         std::string_view key;
         if (!cursor_.enter()) return;
-        while (cursor_.next_member(first, key)) {
+        while (out_.error.empty() && cursor_.next_member(first, key)) {
             const std::string name = unescape(key);
             const std::string field = path.empty() ? name : path + "." + name;
+            if (field.size() > kMaxPathBytes) {
+                long_path(field);
+                first_kept = false;
+                continue;
+            }
             const std::string pointer = where + pointer_token(key);
             const auto begin = static_cast<std::size_t>(key.data() - source_.data()) - 1;
             const Taken taken = cursor_.kind() == Kind::array
@@ -208,6 +215,43 @@ class Walker {
                                     : Taken::no;
             if (taken == Taken::no) value(field, pointer, element);
             if (taken != Taken::cut) first_kept = false;
+        }
+    }
+
+    /// Every text keeps its path, so a long one is not carried along. Where there is no text,
+    /// nothing is indexed, and fields may be called anything.
+    void long_path(const std::string& whole) {
+        if (!pass_looking_for_text()) return;
+        std::size_t shown = kShownOfPath;
+        while (shown > 0 && (static_cast<unsigned char>(whole[shown]) & 0xC0U) == 0x80U)
+            --shown;
+        refuse("the field name [" + whole.substr(0, shown) +
+               "...] is too long, must be no longer than " + std::to_string(kMaxPathBytes) +
+               " bytes but was: " + std::to_string(whole.size()));
+    }
+
+    /// Passes over the value; true when there is a string in it.
+    bool pass_looking_for_text() {
+        bool text = false;
+        bool first = true;
+        std::string_view key;
+        switch (cursor_.kind()) {
+            case Kind::object:
+                if (!cursor_.enter()) return false;
+                while (cursor_.next_member(first, key))
+                    text = pass_looking_for_text() || text;
+                return text;
+            case Kind::array:
+                if (!cursor_.enter()) return false;
+                while (cursor_.next_element(first))
+                    text = pass_looking_for_text() || text;
+                return text;
+            case Kind::string:
+                cursor_.string();
+                return true;
+            default:
+                cursor_.skip();
+                return false;
         }
     }
 
@@ -237,7 +281,7 @@ class Walker {
         bool first = true;
         std::string words;
         if (!cursor_.enter()) return;
-        for (std::size_t i = 0; cursor_.next_element(first); ++i) {
+        for (std::size_t i = 0; out_.error.empty() && cursor_.next_element(first); ++i) {
             if (cursor_.kind() == Kind::string) {
                 if (!words.empty()) words.push_back('\n');
                 words += unescape(cursor_.string());

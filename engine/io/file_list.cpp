@@ -65,8 +65,6 @@ std::vector<std::string> matches_of(const std::string& pattern) {
     return found;
 }
 
-/// Sniffing costs one open for a file that will be opened anyway, and tells a compressed file by
-/// its bytes.
 bool is_plain(const std::string& path, const SourceOptions& options) {
     if (options.compression) return *options.compression == Compression::none;
     try {
@@ -89,7 +87,6 @@ InputFile describe(std::string path, const SourceOptions& options) {
                     "); name the format");
     }
     file.format = known.value_or(Format::ndjson);
-    file.divisible = !file.pipe && file.format == Format::ndjson && is_plain(path, options);
     file.path = path == "-" ? path : fs::path(path).lexically_normal().native();
     return file;
 }
@@ -103,6 +100,10 @@ std::optional<Format> format_from_name(std::string_view name) {
     if (name == "tsv") return Format::tsv;
     if (name == "dead_letter") return Format::dead_letter;
     return std::nullopt;
+}
+
+bool is_divisible(const InputFile& file, const SourceOptions& options) {
+    return !file.pipe && file.format == Format::ndjson && is_plain(file.path, options);
 }
 
 std::vector<InputFile> list_files(const SourceOptions& options) {

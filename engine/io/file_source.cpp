@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <random>
 #include <utility>
 
 #include "engine/io/dead_letter.h"
@@ -49,6 +50,14 @@ std::string fingerprint(const std::string& path, std::uint64_t mark) {
     return read ? hash_of(bytes) : std::string();
 }
 
+std::string random_name() {
+    std::random_device device;
+    std::string name;
+    for (int i = 0; i < 4; ++i)
+        name += std::to_string(device()) + '.';
+    return name;
+}
+
 std::uint64_t size_of(const std::string& path) {
     struct stat info {};
     return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
@@ -72,13 +81,14 @@ class FileSource final : public Source {
     FileSource(std::vector<FilePart> parts, const SourceOptions& options, std::string plan)
         : parts_(std::move(parts)), options_(options), plan_(std::move(plan)) {
         for (const FilePart& part : parts_) {
-            if (part.file.pipe && !wakeup_) wakeup_ = std::make_unique<Wakeup>();
+            if (!part.file.pipe || wakeup_) continue;
+            wakeup_ = std::make_unique<Wakeup>();
+            run_ = random_name();
         }
     }
 
     bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
         out.clear();
-        out.begin_position = position();
         max_records = std::max<std::size_t>(max_records, 1);
         max_bytes = std::max<std::size_t>(max_bytes, 1);
         at_end_ = false;
@@ -250,8 +260,11 @@ class FileSource final : public Source {
     }
 
     std::uint32_t origin(RecordBatch& out) const {
-        if (out.origins.empty() || out.origins.back() != part().file.path)
+        if (out.origins.empty() || out.origins.back() != part().file.path) {
             out.origins.push_back(part().file.path);
+            out.id_names.push_back(part().file.path);
+            if (part().file.pipe) (out.id_names.back() += '\0') += run_;
+        }
         return static_cast<std::uint32_t>(out.origins.size() - 1);
     }
 
@@ -311,6 +324,7 @@ class FileSource final : public Source {
     SourceOptions options_;
     std::string plan_;
     std::unique_ptr<Wakeup> wakeup_;
+    std::string run_;  ///< tells the pipes of this source from those of all others
     std::size_t current_ = 0;
     bool at_end_ = false;
     std::uint64_t records_ = 0;

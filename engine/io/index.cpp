@@ -1,5 +1,6 @@
 #include "engine/io/index.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,17 @@ constexpr std::array<std::pair<std::string_view, Similarity>, 4> kSimilarities =
 std::string unique_suffix() {
     std::random_device device;
     return std::to_string(::getpid()) + "." + std::to_string(device());
+}
+
+/// Names of files survive a power failure only once their directory is on the disk.
+void sync_directory(const std::string& directory) {
+    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool synced = fd >= 0 && ::fsync(fd) == 0;
+    const int problem = errno;
+    if (fd >= 0) ::close(fd);
+    // Some file systems cannot sync a directory and say EINVAL.
+    if (!synced && problem != EINVAL)
+        throw Error("cannot write the directory " + directory + ": " + std::strerror(problem));
 }
 
 /// Whoever asks for an index while another thread refreshes its vectors may find a document moved
@@ -246,8 +258,10 @@ void IndexStore::create(const std::string& name, const IndexSettings& settings) 
     if (error) throw Error("cannot make index [" + name + "]: " + beside + ": " + error.message());
     try {
         IndexWriter::create(beside + "/index.db", name, settings);
+        sync_directory(beside);
         fs::rename(beside, path(name), error);
         if (error) throw Error("cannot make index [" + name + "]: " + error.message());
+        sync_directory(directory_);
     } catch (...) {
         std::error_code ignored;
         fs::remove_all(beside, ignored);
@@ -351,17 +365,12 @@ std::vector<Hit> IndexStore::search(const std::string& name, const SearchRequest
 }
 
 std::unique_ptr<Source> IndexStore::scan(const std::string& name) {
-    return make_index_source(need(name), 0, 1);
+    return std::move(make_index_sources(need(name), 1).front());
 }
 
 std::vector<std::unique_ptr<Source>> IndexStore::scan_slices(const std::string& name,
                                                              std::size_t count) {
-    const std::shared_ptr<Index> index = need(name);
-    std::vector<std::unique_ptr<Source>> slices;
-    for (std::size_t i = 0; i < std::max<std::size_t>(count, 1); ++i) {
-        slices.push_back(make_index_source(index, i, std::max<std::size_t>(count, 1)));
-    }
-    return slices;
+    return make_index_sources(need(name), std::max<std::size_t>(count, 1));
 }
 
 }  // namespace penstock::io

@@ -173,6 +173,8 @@ class IndexStore {
     /// write-ahead log grows meanwhile). A position stays good after changes: documents changed
     /// since come again at the end.
     std::unique_ptr<Source> scan(const std::string& name);
+    /// Parts of one scan: all of them see the same state, so that together they give every document
+    /// exactly once. Writers wait while the slices are opened, and so does this for them.
     std::vector<std::unique_ptr<Source>> scan_slices(const std::string& name, std::size_t count);
 
     /// Merges the full text and builds or extends the graphs (HNSW) of large vector fields, which

@@ -146,6 +146,21 @@ class Index {
     const std::string& name() const { return name_; }
     std::string file() const { return directory_ + "/index.db"; }
 
+    /// Keeps every writer out, of this process and of others, as long as it lives; readers go on.
+    /// Waits for a writer as writers do.
+    class WriteGate {
+      public:
+        explicit WriteGate(Index& index)
+            : lock_(index.writer_mutex_),
+              db_(index.file(), index.name_, Database::Mode::write),
+              transaction_(db_, Transaction::Kind::write) {}
+
+      private:
+        std::lock_guard<std::mutex> lock_;
+        Database db_;
+        Transaction transaction_;
+    };
+
   private:
     /// A reading connection, given back to the pool at the end of its life.
     class Reader {
@@ -178,10 +193,10 @@ class Index {
     std::map<std::int64_t, std::unique_ptr<VectorCache>> caches_;
 };
 
-/// `slice` of `count` equal ranges of sequence numbers. The index stays alive as long as the
-/// source.
-std::unique_ptr<Source> make_index_source(std::shared_ptr<Index> index, std::size_t slice,
-                                          std::size_t count);
+/// `count` (at least one) equal ranges of sequence numbers, all of the same state of the index. The
+/// index stays alive as long as the sources.
+std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<Index>& index,
+                                                        std::size_t count);
 
 /// The searches of one request on one connection.
 struct SearchAnswer {

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "engine/io/index_impl.h"
@@ -12,14 +14,15 @@ namespace penstock::io {
 namespace {
 
 /// Puts the vectors back where they were cut out.
-std::string complete(Database& db, std::int64_t seq_no, std::string_view stripped) {
+std::string complete(Database& db, const std::vector<Field>& fields, std::int64_t seq_no,
+                     std::string_view stripped) {
     struct Piece {
         std::int64_t cut;
         std::size_t at;
         std::string text;
     };
     std::vector<Piece> pieces;
-    for (const Field& field : read_fields(db)) {
+    for (const Field& field : fields) {
         if (field.type != FieldType::vector) continue;
         Query query = db.query("SELECT cut, cut_at, style, prefix, suffix, data FROM " +
                                field.table() + " WHERE key BETWEEN ? AND ? AND cut_at >= 0");
@@ -48,26 +51,39 @@ std::string complete(Database& db, std::int64_t seq_no, std::string_view strippe
     return source;
 }
 
-/// Columns: seq_no, id, version, routing, cuts, source.
-StoredDocument to_document(Database& db, const Query& row, bool with_vectors) {
+/// Columns: seq_no, id, version, routing, cuts, source. `source` is that text with its vectors, or
+/// as it is stored.
+StoredDocument to_document(const Query& row, std::string source) {
     StoredDocument document;
     document.seq_no = row.integer(0);
     document.id = row.text(1);
     document.version = row.integer(2);
     document.routing = row.text(3);
-    document.source = with_vectors && row.integer(4) > 0
-                          ? complete(db, document.seq_no, row.text(5))
-                          : std::string(row.text(5));
+    document.source = std::move(source);
     return document;
+}
+
+bool has_cuts(const Query& row) {
+    return row.integer(4) > 0;
+}
+
+StoredDocument to_document(Database& db, const Query& row, bool with_vectors) {
+    return to_document(row, with_vectors && has_cuts(row)
+                                ? complete(db, read_fields(db), row.integer(0), row.text(5))
+                                : std::string(row.text(5)));
 }
 
 class IndexSource final : public Source {
   public:
-    IndexSource(std::shared_ptr<Index> index, std::size_t slice, std::size_t count)
+    /// The first reading takes the snapshot; until take_slice() there is nothing to read.
+    explicit IndexSource(std::shared_ptr<Index> index)
         : index_(std::move(index)),
           db_(index_->file(), index_->name(), Database::Mode::read),
           snapshot_(db_, Transaction::Kind::read),
-          created_(read_text(db_, "created")) {
+          created_(read_text(db_, "created")),
+          fields_(read_fields(db_)) {}
+
+    void take_slice(std::size_t slice, std::size_t count) {
         const std::int64_t end = read_number(db_, "next_seq_no");
         const auto bound = [&](std::size_t i) {
             return static_cast<std::int64_t>(static_cast<__int128>(end) *
@@ -82,7 +98,6 @@ class IndexSource final : public Source {
 
     bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
         out.clear();
-        out.begin_position = position();
         out.origins.push_back("index:" + index_->name());
         Query query = db_.query(
             "SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no > ? AND "
@@ -91,7 +106,9 @@ class IndexSource final : public Source {
         query.bind(after_).bind(until_).bind(
             static_cast<std::int64_t>(std::max<std::size_t>(max_records, 1)));
         while ((out.records.empty() || out.buffer.size() < max_bytes) && query.step()) {
-            StoredDocument document = to_document(db_, query, true);
+            StoredDocument document = to_document(
+                query, has_cuts(query) ? complete(db_, fields_, query.integer(0), query.text(5))
+                                       : std::string(query.text(5)));
             Record& record = out.records.emplace_back();
             record.begin = out.buffer.size();
             record.size = document.source.size();
@@ -166,8 +183,9 @@ class IndexSource final : public Source {
     Database db_;
     Transaction snapshot_;
     std::string created_;
+    std::vector<Field> fields_;
     std::int64_t after_ = -1;
-    std::int64_t until_ = 0;
+    std::int64_t until_ = -1;
     std::uint64_t done_ = 0;
     std::uint64_t total_ = 0;
 };
@@ -217,9 +235,20 @@ std::optional<StoredDocument> read_document(Database& db, std::int64_t seq_no, b
     return to_document(db, query, with_vectors);
 }
 
-std::unique_ptr<Source> make_index_source(std::shared_ptr<Index> index, std::size_t slice,
-                                          std::size_t count) {
-    return std::make_unique<IndexSource>(std::move(index), slice, count);
+std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<Index>& index,
+                                                        std::size_t count) {
+    std::vector<std::unique_ptr<IndexSource>> slices;
+    {
+        // A write between two openings would move a document from a range that is still to be
+        // opened to one that is open already, or the other way round.
+        std::optional<Index::WriteGate> gate;
+        if (count > 1) gate.emplace(*index);
+        while (slices.size() < count)
+            slices.push_back(std::make_unique<IndexSource>(index));
+    }
+    for (std::size_t i = 0; i < count; ++i)
+        slices[i]->take_slice(i, count);
+    return {std::make_move_iterator(slices.begin()), std::make_move_iterator(slices.end())};
 }
 
 }  // namespace penstock::io

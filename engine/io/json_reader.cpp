@@ -16,7 +16,7 @@ class JsonReader final : public RecordReader {
 
     bool next(std::string& buffer, Record& record) override {
         if (!to_value()) {
-            if (state_.in_array && fault().empty()) incomplete_ = true;
+            if (state_.in_array && fault().empty() && !window_.woken()) incomplete_ = true;
             return false;
         }
         start(record, buffer);
@@ -36,6 +36,16 @@ class JsonReader final : public RecordReader {
             fail(record, buffer, "a document must be a JSON object");
         }
         return true;
+    }
+
+    /// The end of some object lies behind the beginning of the next value. Values may share a line,
+    /// and a line may end where the next value is still to come.
+    bool ready() const override {
+        const std::string_view view = window_.view();
+        const std::size_t begin = view.find_first_not_of(" \t\r\n,[]");
+        return (begin != std::string_view::npos &&
+                view.find('}', begin) != std::string_view::npos) ||
+               window_.input_ready();
     }
 
     std::string own_fault() const override {
@@ -95,8 +105,8 @@ class JsonReader final : public RecordReader {
             }
             take(buffer, view.size());
         }
-        return fault().empty() ? "the file ends inside this value"
-                               : "the input breaks off inside this value";
+        return fault().empty() && !window_.woken() ? "the file ends inside this value"
+                                                   : "the input breaks off inside this value";
     }
 
     enum class Step { more, end, mismatch, broken_string };

@@ -38,8 +38,10 @@ class Window {
 
     std::uint64_t offset() const { return offset_; }
     const std::string& fault() const { return fault_; }
-    /// Whether a whole line is at hand, or more could be read without waiting.
-    bool ready() const { return view().find('\n') != std::string_view::npos || input_.ready(); }
+    /// More could be read without waiting.
+    bool input_ready() const { return input_.ready(); }
+    /// The end is not that of the data; see ByteInput.
+    bool woken() const { return input_.woken(); }
 
   private:
     ByteInput& input_;
@@ -69,7 +71,10 @@ class RecordReader {
 
     ReaderState state() const;
     /// Whether next() would probably not wait for a pipe's other end.
-    bool ready() const { return window_.ready(); }
+    /// Here: a whole line is at hand, or more could be read.
+    virtual bool ready() const {
+        return window_.view().find('\n') != std::string_view::npos || window_.input_ready();
+    }
     /// A fault of the input, met so far.
     const std::string& fault() const { return window_.fault(); }
     /// At the end: what is wrong with the stream as a whole although every byte could be read.

@@ -67,7 +67,7 @@ void RecordBatch::clear() {
     buffer.clear();
     records.clear();
     origins.clear();
-    begin_position.clear();
+    id_names.clear();
     end_position.clear();
 }
 
@@ -80,7 +80,7 @@ std::string RecordBatch::location(const Record& record) const {
 }
 
 std::string RecordBatch::stable_id(const Record& record) const {
-    std::string key = origins[record.origin];
+    std::string key = (id_names.empty() ? origins : id_names)[record.origin];
     key.push_back('\0');
     key += std::to_string(record.offset);
     XXH128_canonical_t bytes;
@@ -107,11 +107,13 @@ std::vector<std::unique_ptr<Source>> open_slices(const SourceOptions& options, s
     if (options.location.starts_with(kIndexPrefix)) {
         return store_of(options).scan_slices(options.location.substr(kIndexPrefix.size()), count);
     }
-    const std::vector<InputFile> files = list_files(options);
+    std::vector<InputFile> files = list_files(options);
     if (std::any_of(files.begin(), files.end(), [](const InputFile& file) { return file.pipe; })) {
         throw Error(
             "a pipe such as standard input cannot be read in slices; use one slice or a file");
     }
+    for (InputFile& file : files)
+        file.divisible = is_divisible(file, options);
     for (std::size_t slice = 0; slice < count; ++slice) {
         slices.push_back(make_file_source(share_of(files, slice, count), options,
                                           plan_name(files, slice, count)));

@@ -46,8 +46,9 @@ struct RecordBatch {
     std::string buffer;
     std::vector<Record> records;
     std::vector<std::string> origins;  ///< file names, or "index:NAME"
-    std::string begin_position;        ///< see Source::seek
-    std::string end_position;
+    /// What stable_id takes for each origin; when empty, the origins themselves.
+    std::vector<std::string> id_names;
+    std::string end_position;  ///< see Source::seek
 
     std::string_view text(const Record& record) const {
         return std::string_view(buffer).substr(record.begin, record.size);
@@ -57,8 +58,9 @@ struct RecordBatch {
     std::string location(const Record& record) const;
     /// An id of 22 URL-safe characters that depends on the file's name as it was given (normalised:
     /// `./a` is `a`) and on the record's byte offset in the decompressed file, and on nothing else:
-    /// not on the directory one stands in, on slices, on batch sizes or on the content. Reading
-    /// again gives the same ids.
+    /// not on the directory one stands in, on slices, on batch sizes or on the content. Reading a
+    /// file again gives the same ids. A pipe has no name that stands for its content, so each
+    /// reading of one gives ids of its own.
     std::string stable_id(const Record& record) const;
     void clear();
 };

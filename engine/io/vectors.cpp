@@ -273,7 +273,10 @@ void VectorSet::save_graph(const std::string& path, const GraphMark& mark) const
     append_member(description, "last_key", mark.last_key);
     append_member(description, "last_log", mark.last_log);
     finish_object(description);
-    std::ofstream(path + ".json.tmp") << description << '\n';
+    std::ofstream described(path + ".json.tmp");
+    described << description << '\n';
+    described.close();
+    if (!described) throw Error("cannot write " + path + ".json.tmp");
     sync_file(path + ".json.tmp");
     // Until both names are in place the hashes disagree and the graph is not used.
     if (std::rename(partial.c_str(), path.c_str()) != 0 ||

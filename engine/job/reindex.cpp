@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/experimental/as_tuple.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -28,6 +26,10 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t failures_shown = 5;
+// Source bytes of all slices together, as far as records are not larger than a batch.
+constexpr std::size_t memory_in_flight = 64 * 1024 * 1024;
+constexpr std::size_t smallest_batch = 16 * 1024;
+constexpr std::size_t batches_outside_queue = 3;  // being read, being sent, being written
 
 /// A batch in flight: processed on its own strand, so that it can be cancelled from outside.
 struct Work {
@@ -48,7 +50,11 @@ using WorkPtr = std::shared_ptr<Work>;
 struct Slice {
     Slice(std::unique_ptr<io::Source> the_source, const asio::any_io_executor& cpu,
           std::size_t in_flight)
-        : source(std::move(the_source)), pending(cpu, in_flight) {}
+        : source(std::move(the_source)), pending(cpu, in_flight) {
+        // A slice of an index knows its range by this alone: at a resume the others' ranges would
+        // else be of one state of the index and its own of another.
+        checkpoint.position = source->position();
+    }
 
     std::unique_ptr<io::Source> source;
     asio::experimental::concurrent_channel<void(error_code, WorkPtr)>
@@ -83,6 +89,9 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         std::size_t window = settings.batches_in_flight;
         if (window == 0) window = static_cast<std::size_t>(runtime.cpu_threads()) + 1;
         std::size_t count = parts.sources.size();
+        // Many slices share the memory that few would have: smaller batches, not more bytes.
+        std::size_t share = memory_in_flight / (count * (window + batches_outside_queue));
+        settings.batch_bytes = std::min(settings.batch_bytes, std::max(share, smallest_batch));
         for (std::size_t i = 0; i < count; ++i) {
             slices.push_back(
                 std::make_unique<Slice>(std::move(parts.sources[i]), runtime.cpu(), window));
@@ -95,7 +104,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     // ---- reading
-    // ----------------------------------------------------------------------------------------------
 
     awaitable<void> read_slice(Slice& slice) {
         while (!stopping && slice.read < slice.limit) {
@@ -113,7 +121,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
                 std::lock_guard lock(mutex);
                 slice.progress = slice.source->progress();
                 status.read_now += work->batch.records.records.size();
-                in_flight.push_back(work);
             }
             asio::co_spawn(work->strand, process(shared_from_this(), work),
                            asio::bind_cancellation_slot(work->cancel.slot(),
@@ -121,12 +128,13 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
                                                             work->problem = problem;
                                                             work->done.try_send(error_code());
                                                         }));
+            // Only now: a cancel must not meet the slot while co_spawn fills it.
+            remember(work);
             co_await slice.pending.async_send(error_code(), work, use_awaitable);
         }
     }
 
     // ---- processing
-    // -------------------------------------------------------------------------------------------
 
     static awaitable<void> process(std::shared_ptr<Impl> self, WorkPtr work) {
         Batch& batch = work->batch;
@@ -144,7 +152,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     // ---- writing
-    // ----------------------------------------------------------------------------------------------
 
     awaitable<void> write_slice(Slice& slice) {
         while (WorkPtr work = co_await slice.pending.async_receive(use_awaitable)) {
@@ -279,7 +286,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             if (status.failures.size() < failures_shown) {
                 status.failures.push_back({std::string(dead.location), std::string(dead.index),
                                            std::string(dead.id), std::string(dead.type),
-                                           std::string(dead.message)});
+                                           std::string(dead.message),
+                                           document::http_status(failed.failure.type)});
             }
         }
         if (parts.dead_letter) parts.dead_letter->flush();
@@ -343,7 +351,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     // ---- batches in flight
-    // ------------------------------------------------------------------------------------
 
     WorkPtr take_work() {
         std::lock_guard lock(mutex);
@@ -356,13 +363,16 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         std::lock_guard lock(mutex);
         idle.push_back(std::move(work));
     }
+    void remember(const WorkPtr& work) {
+        std::lock_guard lock(mutex);
+        in_flight.push_back(work);
+    }
     void release(const WorkPtr& work) {
         std::lock_guard lock(mutex);
         std::erase(in_flight, work);
     }
 
     // ---- the whole
-    // --------------------------------------------------------------------------------------------
 
     void fail(std::exception_ptr problem) {
         std::lock_guard lock(mutex);
@@ -396,7 +406,10 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     awaitable<ReindexStatus> run() {
-        start = Clock::now();
+        {
+            std::lock_guard lock(mutex);
+            start = Clock::now();
+        }
         auto tell = [self = shared_from_this()](std::exception_ptr problem) {
             if (problem) self->fail(problem);
             self->ended.try_send(error_code());
@@ -465,8 +478,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     std::atomic<bool> cancelled{false};
     std::atomic<bool> torn{
         false};  // a batch was written in part: no checkpoint fits the destination any more
-    Clock::time_point start;
     mutable std::mutex mutex;  // guards what follows, and Slice::progress
+    Clock::time_point start;
     ReindexStatus status;
     std::vector<WorkPtr> idle;
     std::vector<WorkPtr> in_flight;

@@ -27,8 +27,8 @@ enum class Conflicts : std::uint8_t { abort, proceed };
 struct ReindexSettings {
     BatchSettings batch;
     std::size_t size = 1000;                ///< documents in a batch, at most
-    std::size_t batch_bytes = 1024 * 1024;  ///< and source bytes
-    std::size_t batches_in_flight = 0;      ///< per slice; 0: the pipeline's and machine's choice
+    std::size_t batch_bytes = 1024 * 1024;  ///< and source bytes; less where slices are many
+    std::size_t batches_in_flight = 0;      ///< per slice; 0: one more than threads that run them
     std::optional<std::uint64_t> max_docs;  ///< over all slices, divided evenly
     Conflicts conflicts = Conflicts::abort;
     double requests_per_second = -1;  ///< documents a second over all slices; -1: no limit
@@ -58,6 +58,7 @@ struct FailureNote {
     std::string id;
     std::string type;
     std::string message;
+    int status = 400;  ///< as Elasticsearch's bulk answer has it
 };
 
 /// A moment's numbers. Totals include earlier runs of a resumed job; `read_now` is this run's.

@@ -186,6 +186,22 @@ TEST_F(IndexTest, RefusesWhatIsNoDocument) {
 }
 
 /// The text of a source comes back byte by byte, however its vectors were written.
+/// Each value keeps its path; nested objects with long names would multiply the document's size.
+TEST_F(IndexTest, RefusesPathsThatAreTooLong) {
+    std::string nested = "\"x\"";
+    for (int i = 0; i < 30; ++i)
+        nested = "{\"" + std::string(40, static_cast<char>('a' + i % 26)) + "\":" + nested + "}";
+    const ItemResult result = put("1", nested);
+    EXPECT_EQ(result.status, 400);
+    EXPECT_THAT(result.error_reason,
+                HasSubstr("is too long, must be no longer than 512 bytes but was: "));
+    EXPECT_LT(result.error_reason.size(), 200U);
+    nested.replace(nested.find("\"x\""), 3, "[1,{}]");
+    EXPECT_EQ(put("0", nested).status, 201) << "there is nothing to index";
+    EXPECT_EQ(put("2", "{\"" + std::string(600, 'x') + "\":1}").status, 201);
+    EXPECT_EQ(put("3", "{\"" + std::string(512, 'x') + "\":\"text\"}").status, 201);
+}
+
 TEST_F(IndexTest, GivesBackVectorsExactlyAsTheyWere) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal(0, 0.05F);
@@ -362,6 +378,33 @@ TEST_F(IndexTest, SlicesOfAnIndexReadEverythingOnce) {
         EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 57U);
         EXPECT_EQ(total, 57U);
     }
+}
+
+/// Every update moves a document to the end of the sequence. Slices that saw different states would
+/// give it twice or not at all.
+TEST_F(IndexTest, SlicesSeeOneState) {
+    constexpr int kDocuments = 40;
+    for (int i = 0; i < kDocuments; ++i)
+        put(std::to_string(i), "{}");
+    std::atomic<bool> stop = false;
+    std::thread writer([&] {
+        for (int i = 0; !stop; i = (i + 1) % kDocuments)
+            put(std::to_string(i), "{}");
+    });
+    RecordBatch batch;
+    for (int round = 0; round < 20; ++round) {
+        std::multiset<std::string> ids;
+        for (const auto& slice : store->scan_slices("books", 6)) {
+            while (slice->read(batch, 100, 1UL << 20)) {
+                for (const Record& record : batch.records)
+                    ids.insert(record.id);
+            }
+        }
+        EXPECT_EQ(ids.size(), static_cast<std::size_t>(kDocuments));
+        EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+    }
+    stop = true;
+    writer.join();
 }
 
 /// A child writes and tells after each bulk what is acknowledged; it is killed; everything

@@ -171,5 +171,17 @@ TEST_F(SinkTest, DeadLettersAreAppendedBehindATornLineAndCutOnRestore) {
     EXPECT_EQ(read_all(file).size(), 2U);
 }
 
+TEST_F(SinkTest, ARestoredDeadLetterGoesOnBehindTheTornLine) {
+    const std::string file = write("d.dead-letter.ndjson", "{\"torn");
+    const std::string checkpoint = DeadLetter(file).checkpoint();
+    DeadLetter dead(file);
+    dead.restore(checkpoint);
+    DeadDocument one;
+    one.source = "{}";
+    dead.write(one);
+    dead.flush();
+    EXPECT_THAT(read_all(file), ElementsAre(testing::StartsWith("!record"), "{}"));
+}
+
 }  // namespace
 }  // namespace penstock::io

@@ -5,10 +5,10 @@
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
+#include <functional>
 #include <future>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "processors/builtin.h"
 
@@ -39,6 +39,7 @@ class Numbers final : public io::Source {
         }
         out.end_position = std::to_string(next_);
         ++reads;
+        if (writes != nullptr) furthest = std::max(furthest, reads - writes->load());
         return !out.records.empty();
     }
     void seek(std::string_view position) override { next_ = std::stoi(std::string(position)); }
@@ -52,7 +53,9 @@ class Numbers final : public io::Source {
 
     int bad = -1;
     int fail_at = -1;
-    std::atomic<int> reads{0};
+    int reads = 0;
+    const std::atomic<int>* writes = nullptr;  // the sink's, to see how far reading runs ahead
+    int furthest = 0;
 
   private:
     int count_;
@@ -62,6 +65,7 @@ class Numbers final : public io::Source {
 /// What the sink holds, outliving it.
 struct Store {
     std::mutex mutex;
+    std::atomic<int> batches{0};
     std::map<std::string, int> writes;  // by id
     std::vector<std::string> order;
 };
@@ -73,7 +77,8 @@ class MemorySink final : public io::Sink {
     void write(std::span<const io::WriteItem> items,
                std::vector<io::ItemResult>& results) override {
         results.clear();
-        if (delay > 0ms) std::this_thread::sleep_for(delay);
+        if (before_write) before_write(store_.batches + 1);
+        ++store_.batches;
         std::lock_guard lock(store_.mutex);
         for (const io::WriteItem& item : items) {
             std::string id(item.id);
@@ -100,7 +105,7 @@ class MemorySink final : public io::Sink {
 
     std::string refuse;
     std::string explode;
-    std::chrono::milliseconds delay{0};
+    std::function<void(int batch)> before_write;  // counts from 1
 
   private:
     Store& store_;
@@ -216,41 +221,60 @@ TEST_F(ReindexTest, AFailedDocumentEndsTheJobWhenNobodyTakesIt) {
     EXPECT_EQ(status.error, "document at numbers:1 failed: no");
 }
 
-TEST_F(ReindexTest, StopsReadingWhenTheSinkIsSlow) {
+TEST_F(ReindexTest, ReadingNeverRunsFurtherAheadThanItsQueue) {
     settings_.batches_in_flight = 2;
-    ReindexParts made = parts(10000);
-    sink_->delay = 20ms;
+    ReindexParts made = parts(5000);
+    source_->writes = &store_.batches;
     Numbers* source = source_;
     Reindex reindex(runtime_, settings_, std::move(made));
-    auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
-    std::this_thread::sleep_for(300ms);
-    // Two in the queue, one being written, one being sent, one being read.
-    EXPECT_LE(static_cast<std::uint64_t>(source->reads), reindex.status().totals.batches + 6);
-    reindex.cancel();
-    ReindexStatus status = done.get();
+    EXPECT_EQ(run(reindex).state, ReindexState::finished);
+    // Two in the queue, one being sent, one taken out of it, and one just read.
+    EXPECT_LE(source->furthest, 5);
+}
+
+TEST_F(ReindexTest, ACancelFinishesWhatIsInFlight) {
+    ReindexParts made = parts(10000);
+    MemorySink* sink = sink_;
+    Reindex reindex(runtime_, settings_, std::move(made));
+    sink->before_write = [&](int batch) {
+        if (batch == 3) reindex.cancel();
+    };
+    ReindexStatus status = run(reindex);
     EXPECT_EQ(status.state, ReindexState::cancelled);
     EXPECT_LT(status.totals.read, 10000u);
-    EXPECT_EQ(status.totals.read, store_.order.size()) << "what was in flight is finished";
+    EXPECT_EQ(status.totals.read, store_.order.size());
+    EXPECT_EQ(status.totals.read, status.read_now) << "all that was read is written";
 }
 
 TEST_F(ReindexTest, ResumesWhereACancelStopped) {
     ReindexParts made = parts(3000);
-    sink_->delay = 1ms;
+    MemorySink* sink = sink_;
     Reindex first(runtime_, settings_, std::move(made));
-    auto done = boost::asio::co_spawn(runtime_.cpu(), first.run(), boost::asio::use_future);
-    std::this_thread::sleep_for(50ms);
-    first.cancel_now();
-    EXPECT_EQ(done.get().state, ReindexState::cancelled);
+    sink->before_write = [&](int batch) {
+        if (batch == 20) first.cancel_now();
+    };
+    EXPECT_EQ(run(first).state, ReindexState::cancelled);
 
     auto checkpoint = CheckpointFile(checkpoint_).load();
     ASSERT_TRUE(checkpoint.has_value());
     EXPECT_FALSE(checkpoint->finished);
+    EXPECT_NE(checkpoint->slices[0].position, "0");
     Reindex second(runtime_, settings_, parts(3000));
     second.resume(*checkpoint);
     ReindexStatus status = run(second);
     EXPECT_EQ(status.state, ReindexState::finished);
     EXPECT_EQ(status.totals.read, 3000u);
     EXPECT_EQ(store_.writes.size(), 3000u);
+}
+
+TEST_F(ReindexTest, ACheckpointKnowsTheRangeOfASliceThatHasNotBegun) {
+    ReindexParts made = parts(30);
+    made.sources.push_back(std::make_unique<Numbers>(0));
+    EXPECT_EQ(run(std::move(made)).state, ReindexState::finished);
+    auto checkpoint = CheckpointFile(checkpoint_).load();
+    ASSERT_TRUE(checkpoint.has_value());
+    EXPECT_EQ(checkpoint->slices[0].position, "30");
+    EXPECT_EQ(checkpoint->slices[1].position, "0");
 }
 
 TEST_F(ReindexTest, CreateAfterACrashCountsItsOwnDocumentsAsThere) {
@@ -307,15 +331,21 @@ TEST_F(ReindexTest, DividesMaxDocsOverSlices) {
 
 TEST_F(ReindexTest, ThrottlesAndRethrottles) {
     settings_.requests_per_second = 100;
-    Reindex reindex(runtime_, settings_, parts(100000));
-    auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
-    std::this_thread::sleep_for(500ms);
-    EXPECT_LE(reindex.status().totals.read, 100u);
-    reindex.rethrottle(-1);
-    ASSERT_EQ(done.wait_for(60s), std::future_status::ready);
-    ReindexStatus status = done.get();
+    ReindexParts made = parts(100000);
+    MemorySink* sink = sink_;
+    Reindex reindex(runtime_, settings_, std::move(made));
+    ReindexStatus slow;
+    sink->before_write = [&](int batch) {
+        if (batch != 6) return;
+        slow = reindex.status();
+        reindex.rethrottle(-1);
+    };
+    ReindexStatus status = run(reindex);
+    // Five batches of ten are written; the sixth may begin when their half second is over.
+    EXPECT_EQ(slow.totals.read, 50u);
+    EXPECT_GE(slow.took, 490ms);
+    EXPECT_GT(slow.throttled, 100ms);
     EXPECT_EQ(status.totals.read, 100000u);
-    EXPECT_GT(status.throttled, 100ms);
 }
 
 TEST_F(ReindexTest, RefusesTheCheckpointOfAnotherJob) {
