@@ -211,6 +211,19 @@ class Run(ToolTest):
         done = self.penstock("run", "clean.yml", "--stop-on-failure", stdin='{"hostname":"A"}\n')
         self.assertEqual(done.out, '{"host":{"name":"a"}}\n')
 
+    def test_stop_on_failure_and_a_dead_letter_exclude_each_other(self):
+        self.penstock("run", "clean.yml", "--stop-on-failure", "--dead-letter", "x.ndjson", code=2)
+
+    def test_statistics(self):
+        text = lines([{"hostname": "A", "count": "1"}, {"hostname": "B", "count": "x"}])
+        done = self.penstock("run", "clean.yml", "--stats", stdin=text, code=3)
+        rows = [line.split() for line in done.err.splitlines() if not line.startswith("penstock:")]
+        self.assertEqual(rows[0], ["pipeline", "count", "time", "failed"])
+        counts = {row[0]: (row[1], row[-1]) for row in rows[1:]}
+        self.assertEqual(counts["clean"], ("2", "1"))
+        self.assertEqual(counts["rename"], ("2", "0"))
+        self.assertEqual(counts["convert"], ("2", "1"))
+
     def test_ids_stay_with_their_documents(self):
         done = self.penstock("run", "clean.yml", stdin='{"_id":"7","hostname":"A"}\n')
         self.assertEqual(json.loads(done.out), {"_id": "7", "host": {"name": "a"}})

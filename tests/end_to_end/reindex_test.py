@@ -158,6 +158,15 @@ class Sources(ReindexTest):
         self.assertEqual(set(a), set(b))
         self.assertEqual({doc["seen"] for doc in b.values()}, {"yes"})
 
+    def test_statistics_in_the_response(self):
+        self.corpus(25)
+        self.write("p.yml", MARK)
+        done = self.reindex("in.ndjson", "out.ndjson", "--pipeline", "p.yml", "--stats", "--json")
+        pipeline = json.loads(done.out)["ingest"]["pipelines"]["p"]
+        self.assertEqual((pipeline["count"], pipeline["failed"], pipeline["current"]), (25, 0, 0))
+        self.assertEqual({key: one["stats"]["count"] for step in pipeline["processors"] for key, one in step.items()},
+                         {"set": 25})
+
     def test_source_is_destination(self):
         self.corpus(1)
         for source, dest in (("in.ndjson", "in.ndjson"), ("in.ndjson", "./in.ndjson"), ("in.ndjson", self.path("in.ndjson")),

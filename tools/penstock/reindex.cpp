@@ -18,6 +18,7 @@
 #include "tools/penstock/command.h"
 #include "tools/penstock/deployment_stats.h"
 #include "tools/penstock/interrupt.h"
+#include "tools/penstock/pipeline_stats.h"
 #include "tools/penstock/progress.h"
 
 namespace penstock::tools {
@@ -49,6 +50,7 @@ struct ReindexOptions {
     bool resume = false;
     bool overwrite = false;
     bool quiet = false;
+    bool stats = false;
 };
 
 std::string hash(const std::string& text) {
@@ -115,6 +117,12 @@ class ReindexCommand {
         fingerprint_ = options_.source + '\n' + options_.dest + '\n' + loaded_.fingerprint + '\n' +
                        options_.format + '\n' + options_.id_field + '\n' + options_.op_type + '\n' +
                        options_.version_type + '\n' + options_.slices;
+        // Vectors of two models must not meet in one index.
+        for (const std::string& id : workspace_.deployment_directory()->used()) {
+            const auto& declared = workspace_.configuration().deployments;
+            if (auto found = declared.find(id); found != declared.end())
+                fingerprint_ += '\n' + id + '=' + found->second.model_id;
+        }
         std::string name = hash(options_.source + '\n' + options_.dest + '\n' + options_.pipeline);
         fs::path data = workspace_.configuration().data_directory;
         checkpoint_path_ = options_.checkpoint.empty()
@@ -305,6 +313,8 @@ class ReindexCommand {
         } else if (!options_.quiet) {
             print_summary(status);
         }
+        if (options_.stats && !common_.json && loaded_.set)
+            std::fprintf(stderr, "%s", pipeline_stats_text(*loaded_.set).c_str());
         if (status.state == job::ReindexState::failed) {
             std::fprintf(stderr, "penstock: %s\n", status.error.c_str());
             if (options_.source != "-")
@@ -384,7 +394,10 @@ class ReindexCommand {
         out += std::string(",\"canceled\":") +
                (status.state == job::ReindexState::cancelled ? "\"by user request\"" : "null") +
                ",\"source_incomplete\":" + (totals.source_incomplete ? "true" : "false") +
-               ",\"resumed\":" + (status.resumed ? "true" : "false") + "}\n";
+               ",\"resumed\":" + (status.resumed ? "true" : "false");
+        if (options_.stats && loaded_.set)
+            out += ",\"ingest\":{\"pipelines\":" + pipeline_stats_json(*loaded_.set) + '}';
+        out += "}\n";
         std::fwrite(out.data(), 1, out.size(), stdout);
     }
 
@@ -397,7 +410,8 @@ class ReindexCommand {
         text(",\"id\":", failure.id);
         text(",\"cause\":{\"type\":", failure.type);
         text(",\"reason\":", failure.message);
-        text("},\"status\":400,\"location\":", failure.location);
+        out += "},\"status\":" + std::to_string(failure.status);
+        text(",\"location\":", failure.location);
         out += '}';
     }
 
@@ -502,6 +516,8 @@ void add_reindex(CommandLine& line) {
                      "File that remembers how far the job is; else one in the data directory")
         ->type_name("FILE");
     command->add_flag("--quiet", options->quiet, "No progress, no summary");
+    command->add_flag("--stats", options->stats,
+                      "Afterwards: count, time and failures of every processor of this run");
     command->callback([&line, options] {
         line.action = [&line, options] { return ReindexCommand(line.common, *options).run(); };
     });

@@ -11,6 +11,7 @@
 #include "engine/job/reindex.h"
 #include "tools/penstock/command.h"
 #include "tools/penstock/interrupt.h"
+#include "tools/penstock/pipeline_stats.h"
 
 namespace penstock::tools {
 
@@ -73,6 +74,7 @@ struct RunOptions {
     std::string format;
     std::string dead_letter;
     bool stop_on_failure = false;
+    bool stats = false;
 };
 
 int run_pipeline(const CommonOptions& common, const RunOptions& options) {
@@ -118,6 +120,7 @@ int run_pipeline(const CommonOptions& common, const RunOptions& options) {
     job::ReindexStatus status =
         boost::asio::co_spawn(workspace.runtime().cpu(), reindex.run(), boost::asio::use_future)
             .get();
+    if (options.stats) std::fprintf(stderr, "%s", pipeline_stats_text(*loaded.set).c_str());
     if (status.state == job::ReindexState::failed) throw Error(status.error);
     if (status.state == job::ReindexState::cancelled) return exit_interrupted;
     return status.totals.failed > 0 || status.totals.source_incomplete ? exit_documents_failed
@@ -146,8 +149,12 @@ void add_run(CommandLine& line) {
         ->add_option("--dead-letter", options->dead_letter,
                      "Write failed documents here instead of reporting them on stderr")
         ->type_name("FILE");
-    command->add_flag("--stop-on-failure", options->stop_on_failure,
-                      "End at the first document that fails");
+    command
+        ->add_flag("--stop-on-failure", options->stop_on_failure,
+                   "End at the first document that fails")
+        ->excludes("--dead-letter");
+    command->add_flag("--stats", options->stats,
+                      "Afterwards, on stderr: count, time and failures of every processor");
     command->callback([&line, options] {
         line.action = [&line, options] { return run_pipeline(line.common, *options); };
     });
