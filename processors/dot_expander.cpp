@@ -29,15 +29,36 @@ Value without(const Object& object, const std::vector<std::string_view>& keys, A
     copy->reserve(object.size(), arena);
     for (const Member& member : object) {
         if (std::find(keys.begin(), keys.end(), member.key()) != keys.end()) continue;
-        copy->push_back(Key(member.key()), member.value, arena);
+        copy->push_back(member.name(), member.value, arena);
     }
     return Value::object(copy);
+}
+
+/// Where one dotted key goes.
+struct Target {
+    FieldPath path;
+    std::vector<FieldPath> parents;  ///< outermost first
+};
+
+Result<Target> target_of(const std::string& text) {
+    Result<FieldPath> path = FieldPath::parse(text);
+    if (!path) return path.error();
+    Target target{std::move(*path), {}};
+    for (std::size_t dot = text.find('.'); dot != std::string::npos;
+         dot = text.find('.', dot + 1)) {
+        Result<FieldPath> parent = FieldPath::parse(text.substr(0, dot));
+        if (!parent) break;
+        target.parents.push_back(std::move(*parent));
+    }
+    return target;
 }
 
 class DotExpander final : public pipeline::Processor {
   public:
     DotExpander(std::string field, std::optional<FieldPath> parent, bool override_existing)
-        : field_(std::move(field)), parent_(std::move(parent)), override_(override_existing) {}
+        : field_(std::move(field)), parent_(std::move(parent)), override_(override_existing) {
+        if (field_ != "*") target_ = target_of(nested(field_));
+    }
 
     Outcome run(Document& document) const override {
         Result<Value> parent = parent_object(document);
@@ -86,28 +107,33 @@ class DotExpander final : public pipeline::Processor {
         return Outcome::ok();
     }
 
+    std::string nested(std::string_view key) const {
+        return parent_ ? parent_->text() + "." + std::string(key) : std::string(key);
+    }
+
     Outcome expand(Document& document, std::string_view key, Value value) const {
-        std::string text = parent_ ? parent_->text() + "." + std::string(key) : std::string(key);
-        Result<FieldPath> path = FieldPath::parse(text);
-        if (!path) return path.error();
-        if (document.has(*path)) {
-            return override_ ? document.set(*path, value) : document.append(*path, value);
+        if (target_) return put(document, *target_, value);
+        return put(document, target_of(nested(key)), value);
+    }
+
+    Outcome put(Document& document, const Result<Target>& target, Value value) const {
+        if (!target) return target.error();
+        if (document.has(target->path)) {
+            return override_ ? document.set(target->path, value)
+                             : document.append(target->path, value);
         }
-        if (Outcome room = check_parents(document, text); !room.is_ok()) return room;
-        return document.set(*path, value);
+        if (Outcome room = check_parents(document, *target); !room.is_ok()) return room;
+        return document.set(target->path, value);
     }
 
     /// Document::set would fail too, but not say so well.
-    static Outcome check_parents(const Document& document, const std::string& text) {
-        for (std::size_t dot = text.find('.'); dot != std::string::npos;
-             dot = text.find('.', dot + 1)) {
-            Result<FieldPath> path = FieldPath::parse(text.substr(0, dot));
-            const Value* found = path ? document.find(*path) : nullptr;
+    static Outcome check_parents(const Document& document, const Target& target) {
+        for (const FieldPath& parent : target.parents) {
+            const Value* found = document.find(parent);
             if (found == nullptr) break;
             if (found->is_object()) continue;
-            return document::failure("cannot expand [" + text + "], because [" +
-                                     text.substr(0, dot) +
-                                     "] is not an object field, but a value field");
+            return document::failure("cannot expand [" + target.path.text() + "], because [" +
+                                     parent.text() + "] is not an object field, but a value field");
         }
         return Outcome::ok();
     }
@@ -115,6 +141,7 @@ class DotExpander final : public pipeline::Processor {
     std::string field_;
     std::optional<FieldPath> parent_;
     bool override_;
+    std::optional<Result<Target>> target_;  ///< of the field, when it is one
 };
 
 /// Elasticsearch's texts; empty when the name is good.

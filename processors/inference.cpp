@@ -120,7 +120,6 @@ class Inference final : public pipeline::AsyncProcessor {
 
   private:
     // ---- texts out of documents
-    // -------------------------------------------------------------------------------
 
     Outcome gather(Document& document, std::size_t item, std::vector<std::string_view>& texts,
                    std::vector<Slot>& slots) const {
@@ -134,6 +133,7 @@ class Inference final : public pipeline::AsyncProcessor {
 
     Outcome gather_target(Document& document, std::size_t item,
                           std::vector<std::string_view>& texts, std::vector<Slot>& slots) const {
+        if (skips(document, settings_.target)) return Outcome::ok();
         const Value* value = document.find(*settings_.input);
         if (value == nullptr || value->is_null()) {
             // As the reference: a result that says why there is none.
@@ -143,7 +143,6 @@ class Inference final : public pipeline::AsyncProcessor {
             result->set("warning", Value::string(warning, document.arena()), document.arena());
             return put(document, settings_.target, Value::object(result));
         }
-        if (skips(document, settings_.target)) return Outcome::ok();
         return gather_value(*settings_.input, *value, {item, nullptr, -1, -1, 0}, texts, slots);
     }
 
@@ -216,7 +215,6 @@ class Inference final : public pipeline::AsyncProcessor {
     }
 
     // ---- results into documents
-    // -------------------------------------------------------------------------------
 
     void write(std::span<pipeline::AsyncItem> items, const std::vector<Slot>& slots,
                const std::vector<inference::InferItem>& results) const {
@@ -255,7 +253,7 @@ class Inference final : public pipeline::AsyncProcessor {
         if (slot.element < 0) return put(document, slot.mapping->output_path, value);
         std::string path = slot.mapping->list->text() + '.' + std::to_string(slot.element) + '.' +
                            slot.mapping->output_leaf;
-        auto element = FieldPath::parse(path);
+        auto element = FieldPath::parse(path, slot.mapping->list->access());
         if (!element) return element.error();
         return put(document, *element, value);
     }
@@ -268,12 +266,12 @@ class Inference final : public pipeline::AsyncProcessor {
                         std::span<const inference::InferItem> results) const {
         document::Arena& arena = document.arena();
         auto* object = arena.make<Object>();
-        object->set(arena.copy(settings_.results_field), value, arena);
+        object->set(settings_.results_field, value, arena);
         bool truncated = false;
         for (const inference::InferItem& result : results)
             truncated = truncated || result.is_truncated;
         if (truncated) object->set("is_truncated", Value::boolean(true), arena);
-        object->set("model_id", Value::string(settings_.deployment, arena), arena);
+        object->set("model_id", Value::string(settings_.deployment), arena);
         return Value::object(object);
     }
 
@@ -293,7 +291,6 @@ class Inference final : public pipeline::AsyncProcessor {
 };
 
 // ---- options
-// ----------------------------------------------------------------------------------------------------
 
 std::string parent_of(const std::string& path) {
     std::size_t dot = path.rfind('.');

@@ -29,21 +29,11 @@ document::JsonParser& parser_of_thread() {
     return parser;
 }
 
-/// Which document field a member of the root is: `_id` and its kin are metadata.
-std::optional<document::Meta> meta_of(std::string_view key) {
-    if (!key.starts_with('_')) return std::nullopt;
-    for (std::size_t i = 0; i < document::meta_count; ++i) {
-        auto meta = static_cast<document::Meta>(i);
-        if (document::meta_name(meta) == key) return meta;
-    }
-    return std::nullopt;
-}
-
 Object* shallow_copy(const Object& object, std::size_t more, Arena& arena) {
     auto* copy = arena.make<Object>();
     copy->reserve(object.size() + more, arena);
     for (const Member& member : object)
-        copy->push_back(Key(member.key()), member.value, arena);
+        copy->push_back(member.name(), member.value, arena);
     return copy;
 }
 
@@ -52,9 +42,9 @@ Value merged(Value into, Value from, Arena& arena) {
     if (!into.is_object() || !from.is_object()) return from;
     Object* result = shallow_copy(into.as_object(), from.as_object().size(), arena);
     for (const Member& member : from.as_object()) {
-        const Value* there = result->get(member.key());
+        const Value* there = result->get(member.name());
         Value value = there == nullptr ? member.value : merged(*there, member.value, arena);
-        result->set(member.key(), value, arena);
+        result->set(member.name(), value, arena);
     }
     return Value::object(result);
 }
@@ -126,12 +116,14 @@ class Json final : public pipeline::Processor {
         // old one for undo.
         Object* root = shallow_copy(document.source().as_object(), members.size(), arena);
         for (const Member& member : members) {
-            if (std::optional<document::Meta> meta = meta_of(member.key())) {
-                document.set_meta(*meta, member.value);
+            if (document::meta_named(member.key())) {
+                // By its path, which checks what a metadata field may hold.
+                Outcome put = document.set(*FieldPath::parse(member.key()), member.value);
+                if (!put.is_ok()) return put;
                 continue;
             }
-            const Value* there = options_.merge ? root->get(member.key()) : nullptr;
-            root->set(member.key(),
+            const Value* there = options_.merge ? root->get(member.name()) : nullptr;
+            root->set(member.name(),
                       there == nullptr ? member.value : merged(*there, member.value, arena), arena);
         }
         document.set_source(Value::object(root));

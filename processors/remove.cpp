@@ -41,22 +41,39 @@ class Remove final : public pipeline::Processor {
 /// Builds the source anew from what is kept; the values themselves are not copied.
 class Keep final : public pipeline::Processor {
   public:
-    explicit Keep(std::vector<script::FieldTemplate> fields) : fields_(std::move(fields)) {}
+    explicit Keep(std::vector<script::FieldTemplate> fields) {
+        for (script::FieldTemplate& field : fields) {
+            if (field.is_constant()) {
+                add(field.constant(), kept_);
+            } else {
+                templates_.push_back(std::move(field));
+            }
+        }
+    }
 
     Outcome run(Document& document) const override {
-        std::vector<std::string> kept;
-        for (const script::FieldTemplate& field : fields_) {
+        if (templates_.empty()) return prune(document, kept_);
+        std::vector<std::string> kept = kept_;
+        for (const script::FieldTemplate& field : templates_) {
             FieldPath scratch;
             auto path = field.resolve(document, scratch);
             if (!path) return path.error();
-            if ((*path)->root() == FieldPath::Root::source) kept.push_back(dotted(**path));
+            add(**path, kept);
         }
+        return prune(document, kept);
+    }
+
+  private:
+    static void add(const FieldPath& path, std::vector<std::string>& kept) {
+        if (path.root() == FieldPath::Root::source) kept.push_back(dotted(path));
+    }
+
+    static Outcome prune(Document& document, const std::vector<std::string>& kept) {
         std::string name;
         document.set_source(pruned(document.source(), name, kept, document.arena()));
         return Outcome::ok();
     }
 
-  private:
     static std::string dotted(const FieldPath& path) {
         std::string name(path.key(0));
         for (std::size_t i = 1; i < path.size(); ++i)
@@ -92,9 +109,7 @@ class Keep final : public pipeline::Processor {
         for (const document::Member& member : object.as_object()) {
             name.resize(size);
             name += member.key();
-            document::Key key{std::string_view()};
-            key.text = member.key();
-            key.hash = member.hash;
+            document::Key key = member.name();
             if (is_kept(name, kept)) {
                 result->push_back(key, member.value, arena);
             } else if (holds_kept(name, kept)) {
@@ -108,7 +123,8 @@ class Keep final : public pipeline::Processor {
         return Value::object(result);
     }
 
-    std::vector<script::FieldTemplate> fields_;
+    std::vector<std::string> kept_;  ///< dotted names known from the start
+    std::vector<script::FieldTemplate> templates_;
 };
 
 }  // namespace

@@ -22,10 +22,7 @@ std::string bracket(std::string_view text) {
 }
 
 Key key_at(const FieldPath& path, std::size_t i) {
-    Key key{std::string_view()};
-    key.text = path.key(i);
-    key.hash = path.segment(i).hash;
-    return key;
+    return {path.key(i), path.segment(i).hash};
 }
 
 /// Segments `from`..`last` as one dotted key: they are neighbours in the path's text.
@@ -114,40 +111,28 @@ Found find_flexible(const FieldPath& path, std::size_t from, const Value& parent
     return find_flexible(path, from + 1, *value);
 }
 
-/// Whether `container` (an Array or Object) is `value` or somewhere below it.
+const void* container_of(const Value& value) {
+    if (value.is_array()) return &value.as_array();
+    if (value.is_object()) return &value.as_object();
+    return nullptr;
+}
+
+/// Whether `container` is `value` or anywhere below it.
 bool holds(Value value, const void* container) {
     std::vector<Value> pending{value};
     while (!pending.empty()) {
         Value next = pending.back();
         pending.pop_back();
+        const void* here = container_of(next);
+        if (here == nullptr) continue;
+        if (here == container) return true;
         if (next.is_array()) {
-            if (&next.as_array() == container) return true;
             for (const Value& item : next.as_array())
                 pending.push_back(item);
-        } else if (next.is_object()) {
-            if (&next.as_object() == container) return true;
+        } else {
             for (const Member& member : next.as_object())
                 pending.push_back(member.value);
         }
-    }
-    return false;
-}
-
-/// Whether the path goes through `value`. Only in foreach can it do so from another root:
-/// `_ingest._value` is an element of a list of the source, and a value moved below itself would be
-/// a circle.
-bool leads_into(const FieldPath& path, const Value& root, Value value) {
-    if (!value.is_array() && !value.is_object()) return false;
-    const Value* at = &root;
-    for (std::size_t i = 0; at != nullptr; ++i) {
-        const void* container = at->is_array()    ? static_cast<const void*>(&at->as_array())
-                                : at->is_object() ? static_cast<const void*>(&at->as_object())
-                                                  : nullptr;
-        if (container == nullptr) return false;
-        // The roots themselves are never moved.
-        if (i > 0 && holds(value, container)) return true;
-        if (i == path.size()) return false;
-        at = child(*at, key_at(path, i), path.segment(i).index);
     }
     return false;
 }
@@ -195,7 +180,6 @@ Value& Document::root(const FieldPath& path) {
 }
 
 // ---- reading
-// ---------------------------------------------------------------------------------------------------
 
 const Value* Document::find(const FieldPath& path) const {
     const Value* at = &root(path);
@@ -228,12 +212,14 @@ Result<Value> Document::get(const FieldPath& path) const {
 }
 
 // ---- changing
-// --------------------------------------------------------------------------------------------------
 
 Outcome Document::set(const FieldPath& path, Value value) {
     if (path.size() == 0) return set_root(path, value);
     if (path.root() != FieldPath::Root::source && root(path).is_null()) {
-        change_root(root_number(path), Value::object(arena_->make<Object>()));
+        Value parent = Value::object(arena_->make<Object>());
+        if (path.root() == FieldPath::Root::meta && !fits(path.meta(), parent))
+            return set_root(path, parent);  // which says what the field may hold
+        change_root(root_number(path), parent);
     }
     return path.access() == AccessPattern::flexible ? set_flexible(path, value)
                                                     : set_classic(path, value);
@@ -244,7 +230,8 @@ Outcome Document::set_root(const FieldPath& path, Value value) {
     if (!fits(which, value)) {
         std::string text;
         append_java_string(value, text);
-        return failure(path.text() + " [" + text + "] is wrong type, expected assignable to [" +
+        return failure(std::string(meta_name(which)) + " [" + text +
+                       "] is wrong type, expected assignable to [" +
                        std::string(meta_java_type(which)) + "], not type [" +
                        std::string(java_type_name(value)) + "]");
     }
@@ -410,13 +397,15 @@ Outcome Document::move(const FieldPath& from, const FieldPath& to, bool override
     if (!override_target && has(to))
         return failure("field " + bracket(to.text()) + " already exists");
     Value value = *there;
-    if (from.root() != to.root() && leads_into(to, root(to), value)) {
-        return failure("field " + bracket(from.text()) +
-                       " cannot be moved into itself: " + bracket(to.text()) + " is a part of it");
-    }
     std::size_t before = mark();
     Outcome outcome = remove(from);
     if (outcome.is_ok()) outcome = set(to, value);
+    // A value below itself would be a circle. It can be where foreach has made `_ingest._value` a
+    // second handle on an element, or a step has put that handle somewhere else.
+    if (outcome.is_ok() && container_of(value) != nullptr && holds(value, last_changed())) {
+        outcome = failure("field " + bracket(from.text()) + " cannot be moved into itself: " +
+                          bracket(to.text()) + " is a part of it");
+    }
     if (outcome.is_failure()) roll_back(before);
     return outcome;
 }
@@ -441,7 +430,12 @@ void Document::remove_ingest(std::string_view key) {
 }
 
 // ---- undo
-// ------------------------------------------------------------------------------------------------------
+
+/// The list or object that the last change went into; none when it was a root.
+const void* Document::last_changed() const {
+    const Undo& last = journal_.back();
+    return last.object != nullptr ? static_cast<const void*>(last.object) : last.array;
+}
 
 Key Document::own(const Key& key) {
     // A path may be rendered from a template and die before the document: its keys move to the
@@ -469,9 +463,7 @@ void Document::change_member(Object& object, const Key& key, Value value) {
 }
 
 void Document::erase_member(Object& object, std::size_t at) {
-    Key key{std::string_view()};
-    key.text = object[at].key();
-    key.hash = object[at].hash;
+    Key key = object[at].name();
     journal_.push_back({Undo::What::member_erased, static_cast<std::uint32_t>(at), &object, nullptr,
                         key, object[at].value});
     object.erase(at);

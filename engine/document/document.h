@@ -35,7 +35,6 @@ class Document {
     Arena& arena() { return *arena_; }
 
     // ---- reading
-    // -------------------------------------------------------------------------------------------
 
     /// The field, or nullptr when any part of the path is absent. Builds no message.
     const Value* find(const FieldPath& path) const;
@@ -48,7 +47,6 @@ class Document {
     Value meta(Meta which) const { return meta_[static_cast<std::size_t>(which)]; }
 
     // ---- changing
-    // ------------------------------------------------------------------------------------------
 
     /// Writes the field, making missing parent objects.
     Outcome set(const FieldPath& path, Value value);
@@ -69,7 +67,6 @@ class Document {
     void remove_ingest(std::string_view key);
 
     // ---- undo
-    // ----------------------------------------------------------------------------------------------
 
     /// The point to which `roll_back` returns.
     std::size_t mark() const { return journal_.size(); }
@@ -79,7 +76,6 @@ class Document {
     void commit() { journal_.clear(); }
 
     // ---- identity in its batch
-    // -----------------------------------------------------------------------------
 
     /// The document's original text, for the dead letter; empty when there is none.
     std::string_view original;
@@ -114,6 +110,7 @@ class Document {
     std::uint32_t root_number(const FieldPath& path) const;
     Value& root_at(std::uint32_t number);
 
+    const void* last_changed() const;
     Outcome set_classic(const FieldPath& path, Value value);
     Outcome set_flexible(const FieldPath& path, Value value);
     Outcome set_root(const FieldPath& path, Value value);

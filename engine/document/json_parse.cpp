@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/document/json.h"
+#include "engine/document/utf8.h"
 
 namespace penstock::document {
 
@@ -119,8 +120,9 @@ struct Handler {
     }
     bool on_int64(std::int64_t value, json::string_view last, json::error_code&) {
         // "-0" is the one integer that an int64 cannot give back.
-        if (value == 0 && whole_number(last).front() == '-') {
-            values.push_back(Value::number(keep(whole_number(last))));
+        std::string_view text = whole_number(last);
+        if (value == 0 && text.front() == '-') {
+            values.push_back(Value::number(number.empty() ? keep(text) : arena->copy(text)));
         } else {
             values.push_back(Value::integer(value));
         }
@@ -227,19 +229,17 @@ std::string explain(const json::error_code& error, std::string_view text, std::s
         rest.starts_with("Infinity") || rest.starts_with("-Infinity")) {
         return "Not a number that JSON knows";
     }
-    if (!rest.empty() && static_cast<unsigned char>(rest[0]) >= 0x80) return "Invalid UTF-8";
+    std::size_t length = utf8_length(rest);
+    if (!rest.empty() && length == 0) return "Invalid UTF-8";
     if (!rest.empty() && static_cast<unsigned char>(rest[0]) < 0x20)
         return "Control character where none may be";
-    std::string message = "Unexpected ";
-    if (rest.empty()) {
-        message += "end of the text";
-    } else {
-        message += "character '";
-        message += rest[0];
-        message += '\'';
+    std::string what = "end of the text";
+    if (rest.starts_with('\x7f')) {
+        what = "character 0x7f";
+    } else if (!rest.empty()) {
+        what = "character '" + std::string(rest.substr(0, length)) + "'";
     }
-    std::string detail = error.message();
-    return message + " (" + detail + ")";
+    return "Unexpected " + what + " (" + error.message() + ")";
 }
 
 JsonError locate(std::string message, std::string_view text, std::size_t offset) {

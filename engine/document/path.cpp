@@ -11,13 +11,21 @@ constexpr std::array<std::string_view, meta_count> meta_names = {
     "_index",   "_id",        "_routing",         "_version",          "_version_type",
     "_op_type", "_if_seq_no", "_if_primary_term", "_dynamic_templates"};
 
+}  // namespace
+
+std::optional<Meta> meta_named(std::string_view name) {
+    if (!name.starts_with('_')) return std::nullopt;
+    for (std::size_t i = 0; i < meta_count; ++i) {
+        if (meta_names[i] == name) return static_cast<Meta>(i);
+    }
+    return std::nullopt;
+}
+
 std::int32_t list_index(std::string_view key) {
     std::int32_t value = -1;
     auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), value);
     return error == std::errc() && end == key.data() + key.size() && value >= 0 ? value : -1;
 }
-
-}  // namespace
 
 std::string_view meta_name(Meta meta) {
     return meta_names[static_cast<std::size_t>(meta)];
@@ -48,14 +56,12 @@ Result<FieldPath> FieldPath::parse(std::string_view text, AccessPattern access) 
                                   list_index(key)});
         at = dot + 1;
     }
-    if (path.root_ == Root::source && begin == 0) {
-        for (std::size_t i = 0; i < meta_count; ++i) {
-            if (path.key(0) != meta_names[i]) continue;
-            path.root_ = Root::meta;
-            path.meta_ = static_cast<Meta>(i);
-            path.segments_.erase(path.segments_.begin());
-            break;
-        }
+    std::optional<Meta> meta;
+    if (path.root_ == Root::source && begin == 0) meta = meta_named(path.key(0));
+    if (meta) {
+        path.root_ = Root::meta;
+        path.meta_ = *meta;
+        path.segments_.erase(path.segments_.begin());
     }
     return path;
 }

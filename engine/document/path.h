@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ enum class Meta : std::uint8_t {
 };
 inline constexpr std::size_t meta_count = 9;
 std::string_view meta_name(Meta meta);  ///< "_index"
+/// The metadata field of that name, if it is one.
+std::optional<Meta> meta_named(std::string_view name);
+/// `key` as a list index; -1 when it is not a non-negative int.
+std::int32_t list_index(std::string_view key);
 
 /// What dots mean. classic: always nesting. flexible (Elasticsearch 9.2 and later, a pipeline's
 /// `field_access_pattern`): a dotted key that is in the document is found too, the longest match

@@ -193,7 +193,7 @@ Value clone(Value root, Arena& arena) {
                 next.array->push_back(copy(item), arena);
         } else {
             for (const Member& member : next.from.as_object()) {
-                Key key(arena.copy(member.key()));
+                Key key(arena.copy(member.key()), member.hash);
                 next.object->push_back(key, copy(member.value), arena);
             }
         }
@@ -201,40 +201,51 @@ Value clone(Value root, Arena& arena) {
     return result;
 }
 
+namespace {
+
+/// Of one kind, neither list nor object.
+bool equal_scalars(Value a, Value b) {
+    switch (a.kind()) {
+        case Kind::boolean:
+        case Kind::integer:
+            return a.as_integer() == b.as_integer();
+        case Kind::floating:
+            return a.as_floating() == b.as_floating();
+        case Kind::number:
+        case Kind::string:
+            return a.as_string() == b.as_string();
+        default:
+            return true;
+    }
+}
+
+bool is_container(Value value) {
+    return value.is_array() || value.is_object();
+}
+
+}  // namespace
+
 bool equal(Value a, Value b) {
+    if (a.kind() != b.kind()) return false;
+    if (!is_container(a)) return equal_scalars(a, b);
     std::vector<std::pair<Value, Value>> pending{{a, b}};
     while (!pending.empty()) {
         auto [left, right] = pending.back();
         pending.pop_back();
         if (left.kind() != right.kind()) return false;
-        switch (left.kind()) {
-            case Kind::null:
-                break;
-            case Kind::boolean:
-            case Kind::integer:
-                if (left.as_integer() != right.as_integer()) return false;
-                break;
-            case Kind::floating:
-                if (left.as_floating() != right.as_floating()) return false;
-                break;
-            case Kind::number:
-            case Kind::string:
-                if (left.as_string() != right.as_string()) return false;
-                break;
-            case Kind::array:
-                if (left.as_array().size() != right.as_array().size()) return false;
-                for (std::size_t i = 0; i < left.as_array().size(); ++i) {
-                    pending.emplace_back(left.as_array()[i], right.as_array()[i]);
-                }
-                break;
-            case Kind::object:
-                if (left.as_object().size() != right.as_object().size()) return false;
-                for (const Member& member : left.as_object()) {
-                    const Value* other = right.as_object().get(Key(member.key()));
-                    if (other == nullptr) return false;
-                    pending.emplace_back(member.value, *other);
-                }
-                break;
+        if (left.is_array()) {
+            if (left.as_array().size() != right.as_array().size()) return false;
+            for (std::size_t i = 0; i < left.as_array().size(); ++i)
+                pending.emplace_back(left.as_array()[i], right.as_array()[i]);
+        } else if (left.is_object()) {
+            if (left.as_object().size() != right.as_object().size()) return false;
+            for (const Member& member : left.as_object()) {
+                const Value* other = right.as_object().get(member.name());
+                if (other == nullptr) return false;
+                pending.emplace_back(member.value, *other);
+            }
+        } else if (!equal_scalars(left, right)) {
+            return false;
         }
     }
     return true;
@@ -267,7 +278,34 @@ std::string_view java_type_name(Value value) {
     return "null";
 }
 
+namespace {
+
+void append_scalar(Value value, std::string& out) {
+    switch (value.kind()) {
+        case Kind::boolean:
+            out += value.as_boolean() ? "true" : "false";
+            break;
+        case Kind::integer: {
+            char text[24];
+            out.append(text, std::to_chars(text, text + sizeof text, value.as_integer()).ptr);
+            break;
+        }
+        case Kind::floating:
+            append_double(value.as_floating(), out);
+            break;
+        case Kind::number:
+        case Kind::string:
+            out += value.as_string();
+            break;
+        default:
+            out += "null";
+    }
+}
+
+}  // namespace
+
 void append_java_string(Value root, std::string& out) {
+    if (!is_container(root)) return append_scalar(root, out);
     // Either a value to write or, when `literal` is set, text between values.
     struct Piece {
         Value value;
@@ -277,52 +315,29 @@ void append_java_string(Value root, std::string& out) {
     while (!pending.empty()) {
         Piece piece = pending.back();
         pending.pop_back();
+        Value value = piece.value;
         if (piece.literal.data() != nullptr) {
             out += piece.literal;
-            continue;
-        }
-        Value value = piece.value;
-        switch (value.kind()) {
-            case Kind::null:
-                out += "null";
-                break;
-            case Kind::boolean:
-                out += value.as_boolean() ? "true" : "false";
-                break;
-            case Kind::integer: {
-                char text[24];
-                out.append(text, std::to_chars(text, text + sizeof text, value.as_integer()).ptr);
-                break;
+        } else if (value.is_array()) {
+            const Array& array = value.as_array();
+            pending.push_back({{}, "]"});
+            for (std::size_t i = array.size(); i-- > 0;) {
+                pending.push_back({array[i], {}});
+                if (i > 0) pending.push_back({{}, ", "});
             }
-            case Kind::floating:
-                append_double(value.as_floating(), out);
-                break;
-            case Kind::number:
-            case Kind::string:
-                out += value.as_string();
-                break;
-            case Kind::array: {
-                const Array& array = value.as_array();
-                pending.push_back({{}, "]"});
-                for (std::size_t i = array.size(); i-- > 0;) {
-                    pending.push_back({array[i], {}});
-                    if (i > 0) pending.push_back({{}, ", "});
-                }
-                pending.push_back({{}, "["});
-                break;
+            pending.push_back({{}, "["});
+        } else if (value.is_object()) {
+            const Object& object = value.as_object();
+            pending.push_back({{}, "}"});
+            for (std::size_t i = object.size(); i-- > 0;) {
+                pending.push_back({object[i].value, {}});
+                pending.push_back({{}, "="});
+                if (object[i].key_size > 0) pending.push_back({{}, object[i].key()});
+                if (i > 0) pending.push_back({{}, ", "});
             }
-            case Kind::object: {
-                const Object& object = value.as_object();
-                pending.push_back({{}, "}"});
-                for (std::size_t i = object.size(); i-- > 0;) {
-                    pending.push_back({object[i].value, {}});
-                    pending.push_back({{}, "="});
-                    if (object[i].key_size > 0) pending.push_back({{}, object[i].key()});
-                    if (i > 0) pending.push_back({{}, ", "});
-                }
-                pending.push_back({{}, "{"});
-                break;
-            }
+            pending.push_back({{}, "{"});
+        } else {
+            append_scalar(value, out);
         }
     }
 }

@@ -134,6 +134,16 @@ class Array {
     std::uint32_t capacity_ = 0;
 };
 
+/// A field name with its hash, computed once: what the compiler prepares for every path segment.
+struct Key {
+    explicit Key(std::string_view name) : text(name), hash(hash_of(name)) {}
+    Key(std::string_view name, std::uint32_t known_hash) : text(name), hash(known_hash) {}
+    static std::uint32_t hash_of(std::string_view name);
+
+    std::string_view text;  ///< borrowed
+    std::uint32_t hash;
+};
+
 struct Member {
     const char* key_data;
     std::uint32_t key_size;
@@ -141,15 +151,7 @@ struct Member {
     Value value;
 
     std::string_view key() const { return {key_data, key_size}; }
-};
-
-/// A field name with its hash, computed once: what the compiler prepares for every path segment.
-struct Key {
-    explicit Key(std::string_view name) : text(name), hash(hash_of(name)) {}
-    static std::uint32_t hash_of(std::string_view name);
-
-    std::string_view text;  ///< borrowed
-    std::uint32_t hash;
+    Key name() const { return {key(), hash}; }
 };
 
 /// Members in the order in which they came. Lookup compares hashes along the members; an object of

@@ -36,25 +36,26 @@ std::string reason(const document::JsonError& error, std::string_view text) {
 
 /// The metadata field that a member of the source stands for, when it is of that field's type.
 std::optional<Meta> metadata(const document::Member& member) {
-    for (std::size_t i = 0; i < document::meta_count; ++i) {
-        Meta meta = static_cast<Meta>(i);
-        if (member.key() != document::meta_name(meta)) continue;
-        switch (meta) {
-            case Meta::id:
-                return member.value.is_array() || member.value.is_object() || member.value.is_null()
-                           ? std::nullopt
-                           : std::optional(meta);
-            case Meta::version:
-            case Meta::if_seq_no:
-            case Meta::if_primary_term:
-                return member.value.is_integer() ? std::optional(meta) : std::nullopt;
-            case Meta::dynamic_templates:
-                return member.value.is_object() ? std::optional(meta) : std::nullopt;
-            default:
-                return member.value.is_string() ? std::optional(meta) : std::nullopt;
-        }
+    std::optional<Meta> meta = document::meta_named(member.key());
+    if (!meta) return std::nullopt;
+    bool is_right = member.value.is_string();
+    switch (*meta) {
+        case Meta::id:
+            is_right =
+                !member.value.is_array() && !member.value.is_object() && !member.value.is_null();
+            break;
+        case Meta::version:
+        case Meta::if_seq_no:
+        case Meta::if_primary_term:
+            is_right = member.value.is_integer();
+            break;
+        case Meta::dynamic_templates:
+            is_right = member.value.is_object();
+            break;
+        default:
+            break;
     }
-    return std::nullopt;
+    return is_right ? meta : std::nullopt;
 }
 
 }  // namespace
@@ -154,7 +155,7 @@ void Batch::take_metadata(Document& made, const document::Object& source) {
     const Value* inner = nullptr;
     std::size_t taken = 0;
     for (const document::Member& member : source) {
-        if (member.key_size < 3 || member.key_data[0] != '_') continue;
+        if (!member.key().starts_with('_')) continue;
         if (member.key() == "_source" && member.value.is_object()) inner = &member.value;
         if (auto meta = metadata(member)) {
             std::string id;
@@ -168,8 +169,8 @@ void Batch::take_metadata(Document& made, const document::Object& source) {
     auto* rest = arena_.make<document::Object>();
     rest->reserve(source.size() - taken, arena_);
     for (const document::Member& member : source) {
-        if (member.key_size >= 3 && member.key_data[0] == '_' && metadata(member)) continue;
-        rest->push_back(document::Key(member.key()), member.value, arena_);
+        if (metadata(member)) continue;
+        rest->push_back(member.name(), member.value, arena_);
     }
     made.set_source(Value::object(rest));
 }

@@ -65,12 +65,6 @@ struct Config::Impl {
             check_set(set, false);
     }
 
-    static bool is_common(std::string_view name) {
-        const auto& common = common_options();
-        return std::any_of(common.begin(), common.end(),
-                           [&](const OptionSpec& o) { return o.name == name; });
-    }
-
     Value* find(std::string_view name) {
         for (Value& value : values) {
             if (value.spec->name == name) return &value;
@@ -81,7 +75,7 @@ struct Config::Impl {
     }
 
     void take(const Node::Entry& entry) {
-        if (is_common(entry.key)) return;
+        if (is_common_option(entry.key)) return;
         Value* value = find(entry.key);
         if (value == nullptr) {
             unknown(entry);

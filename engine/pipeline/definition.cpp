@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "engine/pipeline/node_builder.h"
+#include "engine/pipeline/spec.h"
 
 namespace penstock::pipeline {
 
@@ -340,9 +341,7 @@ class DefinitionReader {
         read_flag(options, "ignore_failure", processor.ignore_failure, label);
         read_condition(options, processor);
         for (const Node::Entry& entry : options.entries) {
-            static constexpr std::array<std::string_view, 5> common = {
-                "if", "tag", "description", "ignore_failure", "on_failure"};
-            if (!contains(common, entry.key)) processor.options.entries.push_back(entry);
+            if (!is_common_option(entry.key)) processor.options.entries.push_back(entry);
         }
         const Node* handlers = options.find("on_failure");
         if (handlers == nullptr || handlers->is_null()) return;

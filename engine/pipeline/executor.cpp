@@ -211,7 +211,7 @@ class ElementLoop {
         auto* copy = document_->arena().make<document::Object>();
         copy->reserve(object.as_object().size(), document_->arena());
         for (const document::Member& member : object.as_object()) {
-            copy->push_back(document::Key(member.key()), member.value, document_->arena());
+            copy->push_back(member.name(), member.value, document_->arena());
         }
         return Value::object(copy);
     }

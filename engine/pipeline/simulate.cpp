@@ -74,13 +74,6 @@ class Recorder final : public StepObserver {
     std::vector<std::vector<const Step*>> calls_;  // those that run, by slot, innermost last
 };
 
-bool is_meta(std::string_view name) {
-    for (std::size_t i = 0; i < document::meta_count; ++i) {
-        if (name == document::meta_name(static_cast<Meta>(i))) return true;
-    }
-    return false;
-}
-
 /// Metadata members and `_source`, or a bare source. Empty on success, else what is wrong.
 std::string read(std::string_view text, document::JsonParser& parser, Arena& arena,
                  Document& document) {
@@ -101,7 +94,7 @@ std::string read(std::string_view text, document::JsonParser& parser, Arena& are
     }
     if (source != nullptr) {
         for (const document::Member& member : value.as_object()) {
-            if (!is_meta(member.key())) continue;
+            if (!document::meta_named(member.key())) continue;
             auto path = document::FieldPath::parse(member.key());
             document::Outcome outcome = document.set(*path, member.value);
             if (outcome.is_failure()) return outcome.failure().reason;

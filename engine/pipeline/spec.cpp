@@ -102,6 +102,12 @@ const std::vector<OptionSpec>& common_options() {
     return options;
 }
 
+bool is_common_option(std::string_view name) {
+    const auto& common = common_options();
+    return std::any_of(common.begin(), common.end(),
+                       [&](const OptionSpec& option) { return option.name == name; });
+}
+
 void Catalog::add(ProcessorSpec spec) {
     if (!is_name(spec.name))
         refuse(spec, "the name must be lower-case letters, digits and underscores");

@@ -119,6 +119,7 @@ struct ProcessorSpec {
 
 /// The options common to all processors: if, tag, description, ignore_failure, on_failure.
 const std::vector<OptionSpec>& common_options();
+bool is_common_option(std::string_view name);
 
 /// Known processors by name. A plain value, made by whoever runs pipelines.
 class Catalog {

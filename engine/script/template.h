@@ -95,6 +95,8 @@ class FieldTemplate {
     FieldTemplate& operator=(FieldTemplate&&) noexcept;
 
     bool is_constant() const { return template_ == nullptr; }
+    /// The path of a constant one.
+    const document::FieldPath& constant() const { return path_; }
     /// The path for `document`. `scratch` holds it when it had to be rendered. A failure when the
     /// rendered text is not a path.
     document::Result<const document::FieldPath*> resolve(const document::Document& document,

@@ -256,8 +256,8 @@ std::vector<std::string> separators_of(SeparatorGroup group) {
             R"(\n#### )",
             R"(\n##### )",
             R"(\n###### )",
-            R"(\n(?=[^\n]*\S[^\n]*\n=+[ \t]*(?:\n|\z)))",
-            R"(\n(?=[^\n]*\S[^\n]*\n-+[ \t]*(?:\n|\z)))"};
+            R"(\n(?=[^\S\n]*\S[^\n]*\n=+[ \t]*(?:\n|\z)))",
+            R"(\n(?=[^\S\n]*\S[^\n]*\n-+[ \t]*(?:\n|\z)))"};
 }
 
 /// OpenSearch's fixed_token_length: a chunk ends where the token behind it begins.

@@ -14,8 +14,8 @@ namespace penstock::processors::html {
 
 namespace {
 
-/// Tags that leave nothing behind; all others leave a line feed. Ordered.
-constexpr std::array<std::string_view, 32> inline_tags = {
+/// Tags that leave nothing behind; all others leave a line feed.
+constexpr std::array<std::string_view, 31> inline_tags = {
     "a",      "abbr", "acronym", "b",        "basefont", "bdo",   "big",   "cite",
     "code",   "dfn",  "em",      "font",     "i",        "img",   "input", "kbd",
     "label",  "q",    "s",       "samp",     "select",   "small", "span",  "strike",
@@ -40,9 +40,8 @@ bool equal_ignoring_case(std::string_view text, std::string_view lower_text) {
 }
 
 bool is_inline(std::string_view name) {
-    return std::any_of(inline_tags.begin(), inline_tags.end(), [&](std::string_view tag) {
-        return !tag.empty() && equal_ignoring_case(name, tag);
-    });
+    return std::any_of(inline_tags.begin(), inline_tags.end(),
+                       [&](std::string_view tag) { return equal_ignoring_case(name, tag); });
 }
 
 void append_utf8(char32_t character, std::string& out) {
@@ -88,7 +87,6 @@ class Stripper {
     }
 
     // ---- character references: true when one was taken
-    // -----------------------------------------------------
 
     bool reference() {
         if (rest(at_ + 1).starts_with('#')) return numeric_reference();
@@ -150,7 +148,6 @@ class Stripper {
     }
 
     // ---- markup: true when it was taken
-    // --------------------------------------------------------------------
 
     bool markup() {
         std::string_view after = rest(at_ + 1);
@@ -257,8 +254,13 @@ class Stripper {
     std::size_t end_of_tag(std::size_t at) const {
         std::size_t here = at;
         while (here < html_.size() && html_[here] != '<' && html_[here] != '>') {
-            std::size_t attribute = is_space(html_[here]) ? end_of_attribute(here) : npos;
-            here = attribute == npos ? here + 1 : attribute;
+            if (!is_space(html_[here])) {
+                ++here;
+                continue;
+            }
+            // Every blank of a run leads to the same attribute, or to none.
+            std::size_t attribute = end_of_attribute(here);
+            here = attribute == npos ? skip_spaces(here) : attribute;
         }
         if (here < html_.size() && html_[here] == '>') return here + 1;
         here = std::min(html_.find_first_of("<>", at), html_.size());

@@ -192,7 +192,6 @@ class Translator {
     }
 
     // ---- groups
-    // --------------------------------------------------------------------------------------------
 
     void open_group() {
         std::size_t begin = at_++;
@@ -282,7 +281,6 @@ class Translator {
     }
 
     // ---- escapes
-    // -------------------------------------------------------------------------------------------
 
     void escape() {
         std::size_t begin = at_;
@@ -499,7 +497,6 @@ class Translator {
     }
 
     // ---- classes
-    // -------------------------------------------------------------------------------------------
 
     /// The operands of && so far, and what is gathered for the next one.
     struct Class {

@@ -144,6 +144,27 @@ TEST_F(DocumentTest, RefusesToMoveAValueIntoItself) {
     EXPECT_EQ(text(doc.source()), R"({"l":[{},2],"b":1})");
 }
 
+TEST_F(DocumentTest, RefusesACircleWithinTheSourceToo) {
+    // What foreach and a called pipeline can make: the element hangs in two places of the source.
+    for (AccessPattern access : {AccessPattern::classic, AccessPattern::flexible}) {
+        Document doc = document(R"({"items":[{"a":1}]})");
+        doc.set_ingest("_value", *doc.find(path("items.0")));
+        ASSERT_TRUE(doc.move(path("_ingest._value", access), path("other", access)).is_ok());
+        EXPECT_EQ(reason(doc.move(path("items", access), path("other.x", access))),
+                  "field [items] cannot be moved into itself: [other.x] is a part of it");
+        EXPECT_EQ(text(doc.source()), R"({"items":[{"a":1}],"other":{"a":1}})");
+    }
+}
+
+TEST_F(DocumentTest, AMissingMetadataFieldIsNoParent) {
+    Document doc = document("{}");
+    EXPECT_EQ(reason(doc.set(path("_id.x"), Value::integer(1))),
+              "_id [{}] is wrong type, expected assignable to [java.lang.String], not type "
+              "[java.util.HashMap]");
+    EXPECT_TRUE(doc.meta(Meta::id).is_null());
+    EXPECT_TRUE(doc.set(path("_dynamic_templates.x"), Value::string("t")).is_ok());
+}
+
 TEST_F(DocumentTest, RemovesFromListsAndObjects) {
     Document doc = document(R"({"l":[1,2,3],"o":{"a":1,"b":2,"c":3}})");
     EXPECT_TRUE(doc.remove(path("l.1")).is_ok());

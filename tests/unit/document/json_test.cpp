@@ -111,6 +111,11 @@ TEST(Json, SaysWhatIsWrongAndWhere) {
         EXPECT_FALSE(parsed->ok) << row.text;
         EXPECT_EQ(parsed->error.text(), row.error) << row.text;
     }
+    EXPECT_EQ(parse("{\xe2\x80\x9c"
+                    "a\": 1}")
+                  ->error.message,
+              "Unexpected character '\xe2\x80\x9c' (syntax error)");
+    EXPECT_EQ(parse("{\x7f}")->error.message, "Unexpected character 0x7f (syntax error)");
     EXPECT_NE(parse("\"\xff\"")->error.message.find("UTF-8"), std::string::npos);
     EXPECT_EQ(parse(R"("\ud800x")")->error.message, "Lone surrogate in a \\u escape");
     EXPECT_NE(parse(std::string(2000, '['))->error.message.find("too deeply"), std::string::npos);
