@@ -246,14 +246,17 @@ class Compiler {
             }
             if (call.ignore_missing) continue;
             std::string_view near = nearest(call.to, names);
-            report(
-                *call.from, call.position, call.processor,
-                "pipeline [" + call.to + "] does not exist",
-                near.empty() ? "add its file, or set [ignore_missing_pipeline]"
-                             : "did you mean [" + std::string(near) + "]?",
-                set_.options_.missing_pipelines_are_errors ? Severity::error : Severity::warning);
+            report(*call.from, call.position, call.processor,
+                   "pipeline [" + call.to + "] does not exist",
+                   near.empty() ? "add its file, or set [ignore_missing_pipeline]"
+                                : "did you mean [" + std::string(near) + "]?",
+                   severity_of_calls());
         }
         find_cycles();
+    }
+
+    Severity severity_of_calls() const {
+        return set_.options_.bad_calls_are_errors ? Severity::error : Severity::warning;
     }
 
     void find_cycles() {
@@ -283,7 +286,7 @@ class Compiler {
         }
         report(*call.from, call.position, call.processor,
                "Cycle detected for pipeline: " + call.to + " (" + text + call.to + ")",
-               "a pipeline must not call itself, directly or through others");
+               "a pipeline must not call itself, directly or through others", severity_of_calls());
     }
 
     // ---- which steps wait

@@ -33,14 +33,15 @@ struct Config::Impl {
 
     // ---- reporting ----------------------------------------------------------------------------
 
-    void add(Severity severity, Position at, std::string message, std::string hint) const {
+    void add(Severity severity, Position at, std::string message, std::string hint,
+             std::string option = {}) const {
         std::string label = context.tag.empty() ? spec.name : spec.name + ":" + context.tag;
         context.diagnostics->add({severity, context.file, at, context.pipeline, std::move(label),
-                                  std::move(message), std::move(hint)});
+                                  std::move(message), std::move(hint), std::move(option)});
     }
-    void wrong(Position at, std::string message, std::string hint = {}) {
+    void wrong(Position at, std::string message, std::string hint = {}, std::string option = {}) {
         valid = false;
-        add(Severity::error, at, std::move(message), std::move(hint));
+        add(Severity::error, at, std::move(message), std::move(hint), std::move(option));
     }
 
     // ---- checks -------------------------------------------------------------------------------
@@ -95,7 +96,8 @@ struct Config::Impl {
         value->node = checked_value(*value->spec, entry.value, problems);
         value->given = true;
         for (OptionProblem& problem : problems) {
-            wrong(problem.position, std::move(problem.message), std::move(problem.hint));
+            wrong(problem.position, std::move(problem.message), std::move(problem.hint),
+                  value->spec->name);
         }
         if (!problems.empty()) value->node = {};
     }
@@ -108,13 +110,13 @@ struct Config::Impl {
             known.push_back(option.name);
         std::string_view near = nearest(entry.key, known);
         wrong(entry.position, "option [" + entry.key + "] is not known",
-              near.empty() ? "" : "did you mean [" + std::string(near) + "]?");
+              near.empty() ? "" : "did you mean [" + std::string(near) + "]?", entry.key);
     }
 
     void use_default(Value& value) {
         if (value.spec->required) {
             wrong(value.key.line > 0 ? value.key : position,
-                  "option [" + value.spec->name + "] is required");
+                  "[" + value.spec->name + "] required property is missing", "", value.spec->name);
         }
         std::string problem;
         Position at = value.node.position;
@@ -145,7 +147,8 @@ struct Config::Impl {
         }
         auto path = document::FieldPath::parse(value.node.text, context.access);
         if (!path)
-            wrong(value.node.position, "option [" + option.name + "]: " + path.error().reason);
+            wrong(value.node.position, "option [" + option.name + "]: " + path.error().reason, "",
+                  option.name);
     }
 
     void check_templates(const Value& value, const Node& node) {
@@ -162,7 +165,8 @@ struct Config::Impl {
                 script::Template::compile(node.text);
             }
         } catch (const Error& error) {
-            wrong(node.position, "option [" + value.spec->name + "]: " + error.what());
+            wrong(node.position, "option [" + value.spec->name + "]: " + error.what(), "",
+                  value.spec->name);
         }
     }
 

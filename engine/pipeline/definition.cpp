@@ -181,9 +181,9 @@ class DefinitionReader {
 
   private:
     void error(Position position, std::string message, std::string hint = {},
-               std::string processor = {}) {
+               std::string processor = {}, std::string option = {}) {
         diagnostics_.add({Severity::error, file_, position, pipeline_, std::move(processor),
-                          std::move(message), std::move(hint)});
+                          std::move(message), std::move(hint), std::move(option)});
     }
 
     void wrong_type(const Node& node, std::string_view key, std::string_view expected,
@@ -191,7 +191,7 @@ class DefinitionReader {
         error(node.position,
               std::string(processor.empty() ? "key [" : "option [") + std::string(key) +
                   "] must be " + std::string(expected) + ", found " + node.describe(),
-              std::move(hint), processor);
+              std::move(hint), processor, std::string(key));
     }
 
     // Each reads `map[key]` when it is there and not null.
@@ -304,9 +304,11 @@ class DefinitionReader {
     std::vector<ProcessorDefinition> read_handlers(const Node& node, const std::string& processor) {
         if (node.is_list() && node.items.empty()) {
             error(node.position,
-                  std::string(processor.empty() ? "key" : "option") +
-                      " [on_failure] must not be an empty list",
-                  "leave it out, or use [ignore_failure] to go on after a failure", processor);
+                  processor.empty() ? "pipeline [" + pipeline_ +
+                                          "] cannot have an empty on_failure option defined"
+                                    : "[on_failure] processors list cannot be empty",
+                  "leave it out, or use [ignore_failure] to go on after a failure", processor,
+                  "on_failure");
         }
         return read_list(node, "on_failure", processor);
     }

@@ -25,8 +25,9 @@ struct Diagnostic {
     Position position;
     std::string pipeline;   ///< id, empty when unknown
     std::string processor;  ///< "rename" or "rename:tag", empty outside processors
-    std::string message;    ///< "option [target_field] is required"
+    std::string message;    ///< "[target_field] required property is missing"
     std::string hint;       ///< "did you mean [target_field]?", may be empty
+    std::string option{};   ///< whose value is wrong or missing; may be empty
 
     /// "ingest.yml:12:9: error: [rename] option [target_feild] is not known (did you mean
     /// [target_field]?)"

@@ -57,9 +57,10 @@ struct Pipeline {
 };
 
 struct CompileOptions {
-    /// A called pipeline that is not there: an error when files are compiled together, a warning
-    /// where it may be put later (then the call fails when it runs, as in Elasticsearch).
-    bool missing_pipelines_are_errors = true;
+    /// A called pipeline that is not there, or a circle of calls: errors when files are compiled
+    /// together, warnings where pipelines are put one by one (then the call fails when it runs, as
+    /// in Elasticsearch).
+    bool bad_calls_are_errors = true;
     std::uint32_t max_nested_pipelines =
         100;  ///< calls on top of each other for one document, as in Elasticsearch
 };

@@ -587,7 +587,7 @@ class Plugins(ToolTest):
     def test_their_options_are_checked(self):
         self.write("wrong.yml", "processors:\n  - lookup: {field: a, tabel: {}}\n  - uppercase_words: {min_length: no}\n")
         told = self.penstock("lint", "wrong.yml", code=1).err
-        for text in ("option [table] is required", "did you mean [table]?", "option [field] is required", "[min_length]"):
+        for text in ("[table] required property is missing", "did you mean [table]?", "[field] required property is missing", "[min_length]"):
             self.assertIn(text, told)
 
     def test_a_library_that_is_no_plugin(self):

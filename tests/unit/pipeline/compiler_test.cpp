@@ -52,9 +52,9 @@ const Complaint all_complaints[] = {
      "--- a\nprocessors:\n  - note: {txt: x}\n  - foreach: {processor: {nota: {}}}\n  - fail: "
      "{message: 1, "
      "on_failure: [{dorp: {}}]}\n--- b\nprocessors:\n  - pipeline: {name: c}\n",
-     "a.yml:2:5: error: [note] option [text] is required\n"
+     "a.yml:2:5: error: [note] [text] required property is missing\n"
      "a.yml:2:12: error: [note] option [txt] is not known (did you mean [text]?)\n"
-     "a.yml:3:5: error: [foreach] option [field] is required\n"
+     "a.yml:3:5: error: [foreach] [field] required property is missing\n"
      "a.yml:3:27: error: [nota] no processor type exists with name [nota] (did you mean [note]?)\n"
      "a.yml:4:21: error: [fail] option [message] must be a string, found the number 1 (put it in "
      "quotes)\n"
@@ -108,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(All, Complaints, testing::ValuesIn(all_complaints),
 
 TEST(Compiler, MissingPipelinesMayBeWarnings) {
     CompileOptions options;
-    options.missing_pipelines_are_errors = false;
+    options.bad_calls_are_errors = false;
     EXPECT_EQ(
         complaints("--- main\nprocessors: [{pipeline: {name: later}}]\n", options),
         "main.yml:1:15: warning: [pipeline] pipeline [later] does not exist (add its file, or set "
@@ -118,6 +118,18 @@ TEST(Compiler, MissingPipelinesMayBeWarnings) {
     EXPECT_EQ(run(set, "main", {"{}"}),
               std::vector<std::string>{"failed in main/pipeline: Pipeline processor configured for "
                                        "non-existent pipeline [later], left {}"});
+}
+
+TEST(Compiler, ACircleOfCallsMayBeAWarningAndThenFailsWhenItRuns) {
+    CompileOptions options;
+    options.bad_calls_are_errors = false;
+    auto set = compile(
+        "--- outer\nprocessors: [{pipeline: {name: inner}}]\n"
+        "--- inner\nprocessors: [{pipeline: {name: outer}}]\n",
+        trial_catalog(), options);
+    EXPECT_EQ(run(set, "outer", {"{}"}),
+              std::vector<std::string>{
+                  "failed in inner/pipeline: Cycle detected for pipeline: outer, left {}"});
 }
 
 TEST(Compiler, ThrowsAllThatIsWrong) {

@@ -129,7 +129,7 @@ TEST(Samples, run_in_a_pipeline) {
 TEST(Samples, mistakes_in_options_are_found_when_a_pipeline_is_compiled) {
     const Pipelines pipelines(sample_libraries());
     const std::pair<const char*, const char*> cases[] = {
-        {R"([{"uppercase_words": {}}])", "option [field] is required"},
+        {R"([{"uppercase_words": {}}])", "[field] required property is missing"},
         {R"([{"uppercase_words": {"field": "a", "min_length": 0}}])", "[min_length]"},
         {R"([{"uppercase_words": {"feild": "a", "field": "b"}}])", "did you mean [field]?"},
         {R"([{"uppercase_words": {"field": "."}}])", "path [.] is not valid"},
