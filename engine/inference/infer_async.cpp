@@ -45,10 +45,13 @@ auto start(std::shared_ptr<Deployment> deployment, InferRequest request,
         if (slot.is_connected()) {
             slot.assign([deployment, call](asio::cancellation_type) { deployment->cancel(call); });
         }
-        deployment->submit(call, request, [operation, executor](InferResult result) {
-            asio::post(executor, [operation, result = std::move(result)]() mutable {
-                operation->finish(std::move(result));
-            });
+        deployment->submit(call, request, [operation, executor](InferResult result) mutable {
+            // Given away: the timer must not die here, on an allocation's thread, when its context
+            // may be gone already.
+            asio::post(executor,
+                       [operation = std::move(operation), result = std::move(result)]() mutable {
+                           operation->finish(std::move(result));
+                       });
         });
     };
 }
