@@ -202,7 +202,9 @@ class Walker {
         if (!cursor_.enter()) return;
         while (out_.error.empty() && cursor_.next_member(first, key)) {
             const std::string name = unescape(key);
-            const std::string field = path.empty() ? name : path + "." + name;
+            std::string field = path;
+            if (!field.empty()) field.push_back('.');
+            field += name;
             if (field.size() > kMaxPathBytes) {
                 long_path(field);
                 first_kept = false;
@@ -267,8 +269,12 @@ class Walker {
                 add_text(field, element, unescape(cursor_.string()));
                 break;
             case Kind::number:
+                scalar(field, cursor_.number().find_first_of(".eE") == std::string_view::npos
+                                  ? FieldType::long_number
+                                  : FieldType::float_number);
+                break;
             case Kind::boolean:
-                if (type_of_(field) == FieldType::vector) refuse_vector(field);
+                scalar(field, FieldType::boolean);
                 cursor_.skip();
                 break;
             case Kind::null:
@@ -304,6 +310,15 @@ class Walker {
         } else {
             out_.texts.push_back({field, element, std::move(text)});
         }
+    }
+
+    void scalar(const std::string& field, FieldType type) {
+        const FieldType known = type_of_(field);
+        if (known == FieldType::vector) refuse_vector(field);
+        if (known != FieldType::unknown) return;
+        const bool seen = std::any_of(out_.scalars.begin(), out_.scalars.end(),
+                                      [&](const ScalarField& one) { return one.field == field; });
+        if (!seen) out_.scalars.push_back({field, type});
     }
 
     void refuse_vector(const std::string& field) {

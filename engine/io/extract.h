@@ -31,14 +31,21 @@ struct VectorValue {
     Cut cut;
 };
 
+enum class FieldType { unknown, text, vector, long_number, float_number, boolean };
+
+/// A number or truth value of a field that was not known to hold one.
+struct ScalarField {
+    std::string field;
+    FieldType type = FieldType::unknown;
+};
+
 struct Extracted {
     std::vector<TextValue> texts;
     std::vector<VectorValue> vectors;
+    std::vector<ScalarField> scalars;
     std::string stripped;  ///< the source without the vectors that were cut
     std::string error;     ///< why it cannot be indexed; empty when it can
 };
-
-enum class FieldType { unknown, text, vector };
 
 constexpr std::size_t kMinDynamicDims = 128;
 constexpr std::size_t kMaxDims = 4096;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "engine/io/index_impl.h"
+#include "engine/io/index_snapshot.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::io {
@@ -149,9 +150,10 @@ IndexInfo Index::info() {
         info.created = read_text(reader.db(), "created");
         info.analyzer = read_text(reader.db(), "analyzer");
         for (const Field& field : read_fields(reader.db())) {
+            info.fields.push_back({field.path, std::string(field.type_name())});
             if (field.type == FieldType::text) {
                 info.text_fields.push_back(field.path);
-            } else {
+            } else if (field.type == FieldType::vector) {
                 info.vector_fields.push_back({field.path, field.dims, field.similarity,
                                               static_cast<std::uint64_t>(field.rows),
                                               VectorSet::saved_graph_size(graph_path(field))});
@@ -198,6 +200,21 @@ void Index::optimize() {
             field.rows > 0 && static_cast<std::uint64_t>(field.rows) > options_.exact_limit;
         if (field.type == FieldType::vector && large) cache(field).build_graph(reader.db());
     }
+}
+
+std::map<std::string, std::string> Index::attributes() {
+    Reader reader(*this);
+    return read_attributes(reader.db());
+}
+
+void Index::set_attributes(const std::map<std::string, std::string>& attributes) {
+    const std::lock_guard lock(writer_mutex_);
+    writer_->set_attributes(attributes);
+}
+
+void Index::add_vector_field(const VectorMapping& mapping) {
+    const std::lock_guard lock(writer_mutex_);
+    writer_->add_vector_field(mapping);
 }
 
 std::shared_ptr<IndexStore> IndexStore::open(const std::string& data_dir,
@@ -292,6 +309,10 @@ bool IndexStore::remove(const std::string& name) {
     return true;
 }
 
+std::string IndexStore::data_directory() const {
+    return fs::path(directory_).parent_path().native();
+}
+
 std::vector<std::string> IndexStore::names() const {
     std::vector<std::string> names;
     std::error_code error;
@@ -311,6 +332,19 @@ IndexInfo IndexStore::info(const std::string& name) {
 }
 std::uint64_t IndexStore::count(const std::string& name) {
     return need(name)->count();
+}
+std::map<std::string, std::string> IndexStore::attributes(const std::string& name) {
+    return need(name)->attributes();
+}
+void IndexStore::set_attributes(const std::string& name,
+                                const std::map<std::string, std::string>& attributes) {
+    need(name)->set_attributes(attributes);
+}
+void IndexStore::add_vector_field(const std::string& name, const VectorMapping& mapping) {
+    need(name)->add_vector_field(mapping);
+}
+std::shared_ptr<IndexSnapshot> IndexStore::snapshot(const std::string& name) {
+    return std::make_shared<IndexSnapshot>(need(name));
 }
 void IndexStore::optimize(const std::string& name) {
     need(name)->optimize();
@@ -371,6 +405,17 @@ std::unique_ptr<Source> IndexStore::scan(const std::string& name) {
 std::vector<std::unique_ptr<Source>> IndexStore::scan_slices(const std::string& name,
                                                              std::size_t count) {
     return make_index_sources(need(name), std::max<std::size_t>(count, 1));
+}
+
+std::unique_ptr<Source> IndexStore::scan(const std::string& name,
+                                         std::shared_ptr<const Query> query) {
+    return std::move(make_index_sources(need(name), 1, query).front());
+}
+
+std::vector<std::unique_ptr<Source>> IndexStore::scan_slices(const std::string& name,
+                                                             std::size_t count,
+                                                             std::shared_ptr<const Query> query) {
+    return make_index_sources(need(name), std::max<std::size_t>(count, 1), query);
 }
 
 }  // namespace penstock::io

@@ -18,6 +18,8 @@
 namespace penstock::io {
 
 class Index;
+class IndexSnapshot;
+class Query;
 
 /// As Elasticsearch's dense_vector. Scores: cosine and dot_product (1 + x) / 2, l2_norm 1 / (1 +
 /// d^2), max_inner_product 1 / (1 - x) below zero and x + 1 above.
@@ -39,6 +41,14 @@ struct IndexSettings {
     std::vector<VectorMapping> vectors;
     /// "standard": Unicode words, case and diacritics folded. "english": these, stemmed (Porter).
     std::string analyzer = "standard";
+    /// See IndexStore::attributes.
+    std::map<std::string, std::string> attributes;
+};
+
+/// What is known of a field from the documents that brought it.
+struct FieldInfo {
+    std::string path;
+    std::string type;  ///< "text", "date", "long", "float", "boolean", "dense_vector"
 };
 
 struct VectorFieldInfo {
@@ -59,6 +69,7 @@ struct IndexInfo {
     std::string analyzer;
     std::vector<std::string> text_fields;
     std::vector<VectorFieldInfo> vector_fields;
+    std::vector<FieldInfo> fields;  ///< all of them, in the order in which they came
 };
 
 struct StoredDocument {
@@ -150,6 +161,8 @@ class IndexStore {
     /// False when there was none.
     bool remove(const std::string& name);
     std::vector<std::string> names() const;
+    /// What open() was given.
+    std::string data_directory() const;
     IndexInfo info(const std::string& name);
 
     /// One transaction for each index concerned; durable when it returns. Items with an index of
@@ -176,6 +189,23 @@ class IndexStore {
     /// Parts of one scan: all of them see the same state, so that together they give every document
     /// exactly once. Writers wait while the slices are opened, and so does this for them.
     std::vector<std::unique_ptr<Source>> scan_slices(const std::string& name, std::size_t count);
+    /// The same for the documents that match; null is all. Throws QueryError when the query cannot
+    /// be asked of this index.
+    std::vector<std::unique_ptr<Source>> scan_slices(const std::string& name, std::size_t count,
+                                                     std::shared_ptr<const Query> query);
+    std::unique_ptr<Source> scan(const std::string& name, std::shared_ptr<const Query> query);
+
+    /// The index as it is now, for searches that must all see the same state.
+    std::shared_ptr<IndexSnapshot> snapshot(const std::string& name);
+
+    /// Texts that whoever made the index keeps with it, by name. They change in one transaction,
+    /// durable as writes are, and go with the index. "mappings", as Elasticsearch's JSON, tells
+    /// queries the types of fields.
+    std::map<std::string, std::string> attributes(const std::string& name);
+    void set_attributes(const std::string& name,
+                        const std::map<std::string, std::string>& attributes);
+    /// Makes a field hold vectors. Refuses one that holds text, or vectors of other dimensions.
+    void add_vector_field(const std::string& name, const VectorMapping& mapping);
 
     /// Merges the full text and builds or extends the graphs (HNSW) of large vector fields, which
     /// takes minutes for some hundred thousand vectors. Searches go on meanwhile; newer vectors are

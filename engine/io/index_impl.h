@@ -42,14 +42,21 @@ struct Field {
     std::size_t dims = 0;
     Similarity similarity = Similarity::cosine;
     std::int64_t rows = 0;
-    bool changed = false;  ///< for the writer: `rows` or `dims` are not stored yet
+    bool changed = false;  ///< for the writer: `rows`, `dims` or `is_date` are not stored yet
+    bool is_date = false;  ///< all its texts are dates
 
+    bool is_scalar() const { return type != FieldType::text && type != FieldType::vector; }
+    std::string_view type_name() const;
     std::string table() const {
         return (type == FieldType::text ? "text_" : "vector_") + std::to_string(id);
     }
 };
 
+/// Attributes lie among the settings under this name and their own.
+constexpr const char* kAttribute = "attribute.";
+
 std::vector<Field> read_fields(Database& db);
+std::map<std::string, std::string> read_attributes(Database& db);
 std::int64_t read_number(Database& db, std::string_view key);
 std::string read_text(Database& db, std::string_view key);
 /// Documents in `db`; nothing when the id is not there.
@@ -63,6 +70,8 @@ class IndexWriter {
 
     void bulk(std::span<const WriteItem* const> items, std::span<ItemResult* const> results);
     void merge_text();
+    void set_attributes(const std::map<std::string, std::string>& attributes);
+    void add_vector_field(const VectorMapping& mapping);
 
     /// Tables and settings of a new index in an empty file.
     static void create(const std::string& file, const std::string& name,
@@ -80,6 +89,9 @@ class IndexWriter {
     void log_vectors(const Field& field, std::int64_t first, std::int64_t last);
     void erase_current();
     Field& field(const std::string& path, FieldType type, std::size_t dims);
+    bool is_value_as_text(const TextValue& text) const;
+    void note_date(Field& field, std::string_view text);
+    void note_scalars(const Extracted& extracted);
 
     struct Current {
         bool exists = false;
@@ -104,6 +116,10 @@ class VectorCache {
 
     std::vector<Neighbour> nearest(Database& db, std::span<const float> query, std::size_t count,
                                    std::size_t candidates, bool exact);
+    /// The same for a connection that may stand at an older state than others': nothing when the
+    /// vectors in memory are newer than what it sees.
+    std::optional<std::vector<Neighbour>> nearest_at(Database& db, std::span<const float> query,
+                                                     std::size_t count, std::size_t candidates);
     /// A graph over everything there is now, saved. Searches go on with the old one until it is
     /// ready.
     void build_graph(Database& db);
@@ -118,6 +134,7 @@ class VectorCache {
     };
 
     bool up_to_date(Database& db, const State& state) const;
+    bool ahead(Database& db, const State& state) const;
     void refresh(Database& db, State& state) const;
     void start(Database& db, State& state) const;
     void add_newer(Database& db, State& state) const;
@@ -142,6 +159,9 @@ class Index {
     IndexInfo info();
     std::vector<Hit> search(const SearchRequest& request);
     void optimize();
+    std::map<std::string, std::string> attributes();
+    void set_attributes(const std::map<std::string, std::string>& attributes);
+    void add_vector_field(const VectorMapping& mapping);
 
     const std::string& name() const { return name_; }
     std::string file() const { return directory_ + "/index.db"; }
@@ -161,7 +181,6 @@ class Index {
         Transaction transaction_;
     };
 
-  private:
     /// A reading connection, given back to the pool at the end of its life.
     class Reader {
       public:
@@ -177,6 +196,8 @@ class Index {
     };
 
     VectorCache& cache(const Field& field);
+
+  private:
     std::string graph_path(const Field& field) const;
 
     std::string directory_;
@@ -195,8 +216,9 @@ class Index {
 
 /// `count` (at least one) equal ranges of sequence numbers, all of the same state of the index. The
 /// index stays alive as long as the sources.
-std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<Index>& index,
-                                                        std::size_t count);
+std::vector<std::unique_ptr<Source>> make_index_sources(
+    const std::shared_ptr<Index>& index, std::size_t count,
+    const std::shared_ptr<const Query>& query = nullptr);
 
 /// The searches of one request on one connection.
 struct SearchAnswer {

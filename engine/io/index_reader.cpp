@@ -1,5 +1,6 @@
 // Reading what is stored: fields, documents, and whole indices as a source.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <iterator>
@@ -8,6 +9,7 @@
 
 #include "engine/io/index_impl.h"
 #include "engine/io/json_text.h"
+#include "engine/io/query_node.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::io {
@@ -24,8 +26,8 @@ std::string complete(Database& db, const std::vector<Field>& fields, std::int64_
     std::vector<Piece> pieces;
     for (const Field& field : fields) {
         if (field.type != FieldType::vector) continue;
-        Query query = db.query("SELECT cut, cut_at, style, prefix, suffix, data FROM " +
-                               field.table() + " WHERE key BETWEEN ? AND ? AND cut_at >= 0");
+        Statement query = db.query("SELECT cut, cut_at, style, prefix, suffix, data FROM " +
+                                   field.table() + " WHERE key BETWEEN ? AND ? AND cut_at >= 0");
         query.bind(row_key(seq_no, 0)).bind(row_key(seq_no + 1, 0) - 1);
         while (query.step()) {
             const std::string_view data = query.text(5);
@@ -53,7 +55,7 @@ std::string complete(Database& db, const std::vector<Field>& fields, std::int64_
 
 /// Columns: seq_no, id, version, routing, cuts, source. `source` is that text with its vectors, or
 /// as it is stored.
-StoredDocument to_document(const Query& row, std::string source) {
+StoredDocument to_document(const Statement& row, std::string source) {
     StoredDocument document;
     document.seq_no = row.integer(0);
     document.id = row.text(1);
@@ -63,11 +65,11 @@ StoredDocument to_document(const Query& row, std::string source) {
     return document;
 }
 
-bool has_cuts(const Query& row) {
+bool has_cuts(const Statement& row) {
     return row.integer(4) > 0;
 }
 
-StoredDocument to_document(Database& db, const Query& row, bool with_vectors) {
+StoredDocument to_document(Database& db, const Statement& row, bool with_vectors) {
     return to_document(row, with_vectors && has_cuts(row)
                                 ? complete(db, read_fields(db), row.integer(0), row.text(5))
                                 : std::string(row.text(5)));
@@ -76,12 +78,15 @@ StoredDocument to_document(Database& db, const Query& row, bool with_vectors) {
 class IndexSource final : public Source {
   public:
     /// The first reading takes the snapshot; until take_slice() there is nothing to read.
-    explicit IndexSource(std::shared_ptr<Index> index)
+    IndexSource(std::shared_ptr<Index> index, std::shared_ptr<const Query> query)
         : index_(std::move(index)),
+          query_(std::move(query)),
           db_(index_->file(), index_->name(), Database::Mode::read),
           snapshot_(db_, Transaction::Kind::read),
           created_(read_text(db_, "created")),
-          fields_(read_fields(db_)) {}
+          fields_(read_fields(db_)) {
+        if (query_) select();
+    }
 
     void take_slice(std::size_t slice, std::size_t count) {
         const std::int64_t end = read_number(db_, "next_seq_no");
@@ -99,26 +104,10 @@ class IndexSource final : public Source {
     bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
         out.clear();
         out.origins.push_back("index:" + index_->name());
-        Query query = db_.query(
-            "SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no > ? AND "
-            "seq_no <= ? "
-            "ORDER BY seq_no LIMIT ?");
-        query.bind(after_).bind(until_).bind(
-            static_cast<std::int64_t>(std::max<std::size_t>(max_records, 1)));
-        while ((out.records.empty() || out.buffer.size() < max_bytes) && query.step()) {
-            StoredDocument document = to_document(
-                query, has_cuts(query) ? complete(db_, fields_, query.integer(0), query.text(5))
-                                       : std::string(query.text(5)));
-            Record& record = out.records.emplace_back();
-            record.begin = out.buffer.size();
-            record.size = document.source.size();
-            record.offset = static_cast<std::uint64_t>(document.seq_no);
-            record.version = document.version;
-            record.id = std::move(document.id);
-            record.index = index_->name();
-            record.routing = std::move(document.routing);
-            out.buffer += document.source;
-            after_ = document.seq_no;
+        if (query_) {
+            read_selected(out, std::max<std::size_t>(max_records, 1), max_bytes);
+        } else {
+            read_all(out, max_records, max_bytes);
         }
         done_ += out.records.size();
         out.end_position = position();
@@ -170,9 +159,64 @@ class IndexSource final : public Source {
     }
 
   private:
+    /// Numbers alone: what matches stays 8 bytes a document.
+    void select() {
+        const FieldTypes types(read_fields(db_),
+                               read_text(db_, std::string(kAttribute) + "mappings"),
+                               read_number(db_, "all_fields") == 1);
+        const Preparation preparation{db_, types, *index_,
+                                      static_cast<std::uint64_t>(read_number(db_, "docs")), false};
+        selected_ = matching(*query_->root().prepare(preparation), db_);
+    }
+
+    void read_selected(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) {
+        auto next = std::upper_bound(selected_.begin(), selected_.end(), after_);
+        for (; next != selected_.end() && *next <= until_ && out.records.size() < max_records &&
+               (out.records.empty() || out.buffer.size() < max_bytes);
+             ++next) {
+            Statement query = db_.query(
+                "SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no = ?");
+            query.bind(*next);
+            if (query.step()) append(query, out);
+        }
+    }
+
+    void read_all(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) {
+        Statement query = db_.query(
+            "SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no > ? AND "
+            "seq_no <= ? "
+            "ORDER BY seq_no LIMIT ?");
+        query.bind(after_).bind(until_).bind(
+            static_cast<std::int64_t>(std::max<std::size_t>(max_records, 1)));
+        while ((out.records.empty() || out.buffer.size() < max_bytes) && query.step()) {
+            append(query, out);
+        }
+    }
+
+    void append(const Statement& row, RecordBatch& out) {
+        StoredDocument document =
+            to_document(row, has_cuts(row) ? complete(db_, fields_, row.integer(0), row.text(5))
+                                           : std::string(row.text(5)));
+        Record& record = out.records.emplace_back();
+        record.begin = out.buffer.size();
+        record.size = document.source.size();
+        record.offset = static_cast<std::uint64_t>(document.seq_no);
+        record.version = document.version;
+        record.id = std::move(document.id);
+        record.index = index_->name();
+        record.routing = std::move(document.routing);
+        out.buffer += document.source;
+        after_ = document.seq_no;
+    }
+
     std::uint64_t count_rows() {
+        if (query_) {
+            const auto after = std::upper_bound(selected_.begin(), selected_.end(), after_);
+            const auto until = std::upper_bound(after, selected_.end(), until_);
+            return static_cast<std::uint64_t>(until - after);
+        }
         // The index on ids is small; the table itself holds the sources.
-        Query query = db_.query(
+        Statement query = db_.query(
             "SELECT count(*) FROM docs INDEXED BY docs_id WHERE id >= '' AND seq_no > ? AND seq_no "
             "<= ?");
         query.bind(after_).bind(until_).step();
@@ -180,6 +224,8 @@ class IndexSource final : public Source {
     }
 
     std::shared_ptr<Index> index_;
+    std::shared_ptr<const Query> query_;
+    DocumentList selected_;
     Database db_;
     Transaction snapshot_;
     std::string created_;
@@ -190,16 +236,51 @@ class IndexSource final : public Source {
     std::uint64_t total_ = 0;
 };
 
+/// As IndexWriter writes them; a date is a text.
+constexpr std::array<std::pair<std::string_view, FieldType>, 5> kTypes = {{
+    {"text", FieldType::text},
+    {"dense_vector", FieldType::vector},
+    {"long", FieldType::long_number},
+    {"float", FieldType::float_number},
+    {"boolean", FieldType::boolean},
+}};
+
+void read_type(std::string_view name, Field& field) {
+    field.is_date = name == "date";
+    if (field.is_date) field.type = FieldType::text;
+    for (const auto& [known, type] : kTypes) {
+        if (known == name) field.type = type;
+    }
+}
+
 }  // namespace
+
+std::string_view Field::type_name() const {
+    if (is_date) return "date";
+    for (const auto& [name, known] : kTypes) {
+        if (known == type) return name;
+    }
+    return "text";
+}
+
+std::map<std::string, std::string> read_attributes(Database& db) {
+    std::map<std::string, std::string> attributes;
+    const std::string_view prefix = kAttribute;
+    Statement query = db.query("SELECT key, value FROM meta WHERE key GLOB 'attribute.*'");
+    while (query.step())
+        attributes.emplace(query.text(0).substr(prefix.size()), query.text(1));
+    return attributes;
+}
 
 std::vector<Field> read_fields(Database& db) {
     std::vector<Field> fields;
-    Query query = db.query("SELECT id, path, type, dims, similarity, rows FROM fields ORDER BY id");
+    Statement query =
+        db.query("SELECT id, path, type, dims, similarity, rows FROM fields ORDER BY id");
     while (query.step()) {
         Field& field = fields.emplace_back();
         field.id = query.integer(0);
         field.path = query.text(1);
-        field.type = query.text(2) == "text" ? FieldType::text : FieldType::vector;
+        read_type(query.text(2), field);
         field.dims = static_cast<std::size_t>(query.integer(3));
         field.similarity = similarity_from_name(query.text(4)).value_or(Similarity::cosine);
         field.rows = query.integer(5);
@@ -208,19 +289,19 @@ std::vector<Field> read_fields(Database& db) {
 }
 
 std::int64_t read_number(Database& db, std::string_view key) {
-    Query query = db.query("SELECT value FROM meta WHERE key = ?");
+    Statement query = db.query("SELECT value FROM meta WHERE key = ?");
     query.bind(key);
     return query.step() ? query.integer(0) : 0;
 }
 
 std::string read_text(Database& db, std::string_view key) {
-    Query query = db.query("SELECT value FROM meta WHERE key = ?");
+    Statement query = db.query("SELECT value FROM meta WHERE key = ?");
     query.bind(key);
     return query.step() ? std::string(query.text(0)) : std::string();
 }
 
 std::optional<StoredDocument> read_document(Database& db, std::string_view id, bool with_vectors) {
-    Query query =
+    Statement query =
         db.query("SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE id = ?");
     query.bind(id);
     if (!query.step()) return std::nullopt;
@@ -228,7 +309,7 @@ std::optional<StoredDocument> read_document(Database& db, std::string_view id, b
 }
 
 std::optional<StoredDocument> read_document(Database& db, std::int64_t seq_no, bool with_vectors) {
-    Query query =
+    Statement query =
         db.query("SELECT seq_no, id, version, routing, cuts, source FROM docs WHERE seq_no = ?");
     query.bind(seq_no);
     if (!query.step()) return std::nullopt;
@@ -236,7 +317,8 @@ std::optional<StoredDocument> read_document(Database& db, std::int64_t seq_no, b
 }
 
 std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<Index>& index,
-                                                        std::size_t count) {
+                                                        std::size_t count,
+                                                        const std::shared_ptr<const Query>& query) {
     std::vector<std::unique_ptr<IndexSource>> slices;
     {
         // A write between two openings would move a document from a range that is still to be
@@ -244,7 +326,7 @@ std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<In
         std::optional<Index::WriteGate> gate;
         if (count > 1) gate.emplace(*index);
         while (slices.size() < count)
-            slices.push_back(std::make_unique<IndexSource>(index));
+            slices.push_back(std::make_unique<IndexSource>(index, query));
     }
     for (std::size_t i = 0; i < count; ++i)
         slices[i]->take_slice(i, count);

@@ -162,8 +162,8 @@ class Search {
     void best_of_field(const Field& field, std::unordered_map<std::int64_t, Ranked>& best) {
         // Several rows of one document may crowd the first answer; then ask for more.
         for (std::size_t limit = window_ * 2;; limit *= 4) {
-            Query query = db_.query("SELECT rowid, rank FROM " + field.table() + " WHERE " +
-                                    field.table() + " MATCH ? ORDER BY rank LIMIT ?");
+            Statement query = db_.query("SELECT rowid, rank FROM " + field.table() + " WHERE " +
+                                        field.table() + " MATCH ? ORDER BY rank LIMIT ?");
             query.bind(expression_).bind(static_cast<std::int64_t>(limit));
             std::set<std::int64_t> documents;
             std::size_t rows = 0;
@@ -245,7 +245,8 @@ class Search {
         Passage passage;
         passage.field = ranked.field->path;
         {
-            Query query = db_.query("SELECT at FROM " + ranked.field->table() + " WHERE key = ?");
+            Statement query =
+                db_.query("SELECT at FROM " + ranked.field->table() + " WHERE key = ?");
             query.bind(ranked.key);
             if (query.step()) passage.pointer = query.text(0);
         }
@@ -266,8 +267,9 @@ class Search {
         passage.field = ranked.field->path;
         {
             const std::string& table = ranked.field->table();
-            Query query = db_.query("SELECT snippet(" + table + ", 0, '', '', '…', 40), at FROM " +
-                                    table + " WHERE " + table + " MATCH ? AND rowid = ?");
+            Statement query =
+                db_.query("SELECT snippet(" + table + ", 0, '', '', '…', 40), at FROM " + table +
+                          " WHERE " + table + " MATCH ? AND rowid = ?");
             query.bind(expression_).bind(ranked.key);
             if (query.step()) {
                 passage.text = query.text(0);

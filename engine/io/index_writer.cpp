@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <random>
 #include <utility>
 
+#include "engine/io/date_math.h"
 #include "engine/io/index_impl.h"
 #include "engine/io/json_text.h"
 #include "engine/runtime/error.h"
@@ -33,6 +35,7 @@ std::string tokenizer_of(std::string_view analyzer) {
 }
 
 void create_table(Database& db, const Field& field, std::string_view analyzer) {
+    if (field.is_scalar()) return;
     if (field.type == FieldType::text) {
         db.execute("CREATE VIRTUAL TABLE " + field.table() +
                    " USING fts5(body, at UNINDEXED, tokenize='" + tokenizer_of(analyzer) + "')");
@@ -43,10 +46,17 @@ void create_table(Database& db, const Field& field, std::string_view analyzer) {
                    "style INTEGER NOT NULL, prefix TEXT NOT NULL, suffix TEXT NOT NULL, data BLOB "
                    "NOT NULL)");
     }
-    db.query("INSERT INTO fields(id, path, type, dims, similarity, rows) VALUES(?, ?, ?, ?, ?, 0)")
+}
+
+/// Makes the field known, with its table; replaces what was known of it.
+void create_field(Database& db, const Field& field, std::string_view analyzer) {
+    create_table(db, field, analyzer);
+    db.query(
+          "INSERT OR REPLACE INTO fields(id, path, type, dims, similarity, rows) VALUES(?, ?, ?, "
+          "?, ?, 0)")
         .bind(field.id)
         .bind(field.path)
-        .bind(field.type == FieldType::text ? "text" : "dense_vector")
+        .bind(field.type_name())
         .bind(static_cast<std::int64_t>(field.dims))
         .bind(similarity_name(field.similarity))
         .run();
@@ -100,6 +110,7 @@ void IndexWriter::create(const std::string& file, const std::string& name,
     set_number(db, "docs", 0);
     set_text(db, "created", timestamp_now());
     set_text(db, "analyzer", settings.analyzer);
+    set_number(db, "all_fields", 1);
     std::int64_t id = 0;
     for (const VectorMapping& mapping : settings.vectors) {
         if (mapping.field.empty() || mapping.dims > kMaxDims) {
@@ -107,9 +118,11 @@ void IndexWriter::create(const std::string& file, const std::string& name,
                         "] must have a name and at most " + std::to_string(kMaxDims) +
                         " dimensions, not " + std::to_string(mapping.dims));
         }
-        create_table(db, {++id, mapping.field, FieldType::vector, mapping.dims, mapping.similarity},
+        create_field(db, {++id, mapping.field, FieldType::vector, mapping.dims, mapping.similarity},
                      "");
     }
+    for (const auto& [key, value] : settings.attributes)
+        set_text(db, kAttribute + key, value);
     transaction.commit();
 }
 
@@ -128,7 +141,7 @@ IndexWriter::IndexWriter(const std::string& file, const std::string& name, bool 
 void IndexWriter::load() {
     std::int64_t version = 0;
     {
-        Query query = db_.query("PRAGMA data_version");
+        Statement query = db_.query("PRAGMA data_version");
         query.step();
         version = query.integer(0);
     }
@@ -139,7 +152,7 @@ void IndexWriter::load() {
     analyzer_ = read_text(db_, "analyzer");
     next_seq_no_ = read_number(db_, "next_seq_no");
     docs_ = read_number(db_, "docs");
-    Query log = db_.query("SELECT coalesce(max(n), 0) + 1 FROM vector_log");
+    Statement log = db_.query("SELECT coalesce(max(n), 0) + 1 FROM vector_log");
     log.step();
     next_log_ = log.integer(0);
     data_version_ = version;
@@ -158,7 +171,8 @@ void IndexWriter::bulk(std::span<const WriteItem* const> items,
         set_number(db_, "docs", docs_);
         for (auto& [path, field] : fields_) {
             if (!std::exchange(field.changed, false)) continue;
-            db_.query("UPDATE fields SET rows = ?, dims = ? WHERE id = ?")
+            db_.query("UPDATE fields SET type = ?, rows = ?, dims = ? WHERE id = ?")
+                .bind(field.type_name())
                 .bind(field.rows)
                 .bind(static_cast<std::int64_t>(field.dims))
                 .bind(field.id)
@@ -181,6 +195,43 @@ void IndexWriter::merge_text() {
     }
     transaction.commit();
     db_.execute("PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+void IndexWriter::set_attributes(const std::map<std::string, std::string>& attributes) {
+    Transaction transaction(db_, Transaction::Kind::write);
+    for (const auto& [key, value] : attributes)
+        set_text(db_, kAttribute + key, value);
+    transaction.commit();
+}
+
+void IndexWriter::add_vector_field(const VectorMapping& mapping) {
+    if (mapping.field.empty() || mapping.dims > kMaxDims)
+        throw Error("the vector field [" + mapping.field + "] must have at most " +
+                    std::to_string(kMaxDims) + " dimensions");
+    try {
+        Transaction transaction(db_, Transaction::Kind::write);
+        load();
+        const auto known = fields_.find(mapping.field);
+        if (known != fields_.end() && !known->second.is_scalar()) {
+            const Field& field = known->second;
+            const bool same = field.type == FieldType::vector &&
+                              (field.dims == mapping.dims || mapping.dims == 0) &&
+                              field.similarity == mapping.similarity;
+            if (same) return;
+            throw Error("mapper [" + mapping.field +
+                        "] cannot be changed: it holds other vectors, or text");
+        }
+        Field& made = field(mapping.field, FieldType::vector, mapping.dims);
+        made.similarity = mapping.similarity;
+        db_.query("UPDATE fields SET similarity = ? WHERE id = ?")
+            .bind(similarity_name(made.similarity))
+            .bind(made.id)
+            .run();
+        transaction.commit();
+    } catch (...) {
+        data_version_ = -1;
+        throw;
+    }
 }
 
 void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
@@ -219,7 +270,7 @@ void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
 
 void IndexWriter::find_current(std::string_view id) {
     current_ = {};
-    Query query = db_.query("SELECT seq_no, version FROM docs WHERE id = ?");
+    Statement query = db_.query("SELECT seq_no, version FROM docs WHERE id = ?");
     query.bind(id);
     if (!query.step()) return;
     current_ = {true, query.integer(0), query.integer(1)};
@@ -265,7 +316,10 @@ bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) 
     for (const VectorValue& vector : extracted.vectors) {
         if (refuse_vector(vector, vector_dims, result)) return true;
     }
-    std::size_t fields = fields_.size();
+    const auto scalars = static_cast<std::size_t>(
+        std::count_if(fields_.begin(), fields_.end(),
+                      [](const auto& known) { return known.second.is_scalar(); }));
+    std::size_t fields = fields_.size() - scalars;
     for (const auto& [field, dims] : vector_dims)
         fields += fields_.contains(field) ? 0 : 1;
     std::map<std::string_view, std::int64_t> rows;
@@ -326,16 +380,49 @@ bool IndexWriter::refuse_vector(const VectorValue& vector, std::map<std::string,
 
 Field& IndexWriter::field(const std::string& path, FieldType type, std::size_t dims) {
     const auto found = fields_.find(path);
-    if (found != fields_.end()) {
+    const bool known = found != fields_.end();
+    if (known && !found->second.is_scalar()) {
         if (type == FieldType::vector && found->second.dims == 0) found->second.dims = dims;
         return found->second;
     }
+    if (known && Field{.type = type}.is_scalar()) return found->second;
     std::int64_t last = 0;
     for (const auto& [name, field] : fields_)
         last = std::max(last, field.id);
-    const Field fresh{last + 1, path, type, dims, Similarity::cosine};
-    create_table(db_, fresh, analyzer_);
-    return fields_.emplace(path, fresh).first->second;
+    const Field fresh{known ? found->second.id : last + 1, path, type, dims, Similarity::cosine};
+    create_field(db_, fresh, analyzer_);
+    return fields_.insert_or_assign(path, fresh).first->second;
+}
+
+/// "12" in a field of numbers is one of them, and "true" in a field of truth values.
+bool IndexWriter::is_value_as_text(const TextValue& text) const {
+    const auto known = fields_.find(text.field);
+    if (known == fields_.end() || !known->second.is_scalar()) return false;
+    if (known->second.type == FieldType::boolean)
+        return text.text == "true" || text.text == "false";
+    double number = 0;
+    const char* end = text.text.data() + text.text.size();
+    const auto result = std::from_chars(text.text.data(), end, number);
+    return result.ec == std::errc() && result.ptr == end;
+}
+
+/// A field of strings is one of dates as long as all of them are.
+void IndexWriter::note_date(Field& field, std::string_view text) {
+    if (field.rows > 0 && !field.is_date) return;
+    bool all = true;
+    while (all && !text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        all = looks_like_date(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    field.changed = field.changed || field.is_date != all;
+    field.is_date = all;
+}
+
+void IndexWriter::note_scalars(const Extracted& extracted) {
+    if (extracted.scalars.empty() || fields_.size() >= 2 * kMaxFields) return;
+    for (const ScalarField& scalar : extracted.scalars)
+        field(scalar.field, scalar.type, 0);
 }
 
 void IndexWriter::insert(const WriteItem& item, std::int64_t version, const Extracted& extracted) {
@@ -347,13 +434,16 @@ void IndexWriter::insert(const WriteItem& item, std::int64_t version, const Extr
         return row_key(seq_no, ordinals[field.id]++);
     };
     for (const TextValue& text : extracted.texts) {
+        if (is_value_as_text(text)) continue;
         Field& target = field(text.field, FieldType::text, 0);
+        note_date(target, text.text);
         db_.query("INSERT INTO " + target.table() + "(rowid, body, at) VALUES(?, ?, ?)")
             .bind(next_key(target))
             .bind(text.text)
             .bind(text.pointer)
             .run();
     }
+    note_scalars(extracted);
     std::int64_t cuts = 0;
     for (const VectorValue& vector : extracted.vectors) {
         Field& target = field(vector.field, FieldType::vector, vector.values.size());
@@ -373,7 +463,7 @@ void IndexWriter::insert(const WriteItem& item, std::int64_t version, const Extr
             .run();
         if (vector.cut.at >= 0) ++cuts;
     }
-    Query query = db_.query(
+    Statement query = db_.query(
         "INSERT INTO docs(seq_no, id, version, routing, cuts, source) VALUES(?, ?, ?, ?, ?, ?)");
     query.bind(seq_no).bind(item.id).bind(version);
     if (item.routing.empty()) {

@@ -37,20 +37,20 @@ constexpr int kBusyMilliseconds = 30'000;
 
 }  // namespace
 
-Query::Query(sqlite3* db, sqlite3_stmt* statement, const std::string& name)
+Statement::Statement(sqlite3* db, sqlite3_stmt* statement, const std::string& name)
     : db_(db), statement_(statement), name_(name) {}
 
-Query::~Query() {
+Statement::~Statement() {
     sqlite3_reset(statement_);
     sqlite3_clear_bindings(statement_);
 }
 
-Query& Query::bind(std::int64_t value) {
+Statement& Statement::bind(std::int64_t value) {
     if (sqlite3_bind_int64(statement_, next_++, value) != SQLITE_OK) fail(db_, name_);
     return *this;
 }
 
-Query& Query::bind(std::string_view text) {
+Statement& Statement::bind(std::string_view text) {
     const char* data = text.data() == nullptr ? "" : text.data();
     if (sqlite3_bind_text64(statement_, next_++, data, text.size(), SQLITE_STATIC, SQLITE_UTF8) !=
         SQLITE_OK) {
@@ -59,35 +59,35 @@ Query& Query::bind(std::string_view text) {
     return *this;
 }
 
-Query& Query::bind_blob(std::string_view bytes) {
+Statement& Statement::bind_blob(std::string_view bytes) {
     const char* data = bytes.data() == nullptr ? "" : bytes.data();
     if (sqlite3_bind_blob64(statement_, next_++, data, bytes.size(), SQLITE_STATIC) != SQLITE_OK)
         fail(db_, name_);
     return *this;
 }
 
-Query& Query::bind_null() {
+Statement& Statement::bind_null() {
     sqlite3_bind_null(statement_, next_++);
     return *this;
 }
 
-bool Query::step() {
+bool Statement::step() {
     const int rc = sqlite3_step(statement_);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) fail(db_, name_);
     return rc == SQLITE_ROW;
 }
 
-std::int64_t Query::integer(int column) const {
+std::int64_t Statement::integer(int column) const {
     return sqlite3_column_int64(statement_, column);
 }
-double Query::real(int column) const {
+double Statement::real(int column) const {
     return sqlite3_column_double(statement_, column);
 }
-bool Query::null(int column) const {
+bool Statement::null(int column) const {
     return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
-std::string_view Query::text(int column) const {
+std::string_view Statement::text(int column) const {
     const void* data = sqlite3_column_blob(statement_, column);
     const int size = sqlite3_column_bytes(statement_, column);
     return data == nullptr
@@ -131,7 +131,7 @@ void Database::execute(const std::string& sql) {
     if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(db_, name_);
 }
 
-Query Database::query(std::string_view sql) {
+Statement Database::query(std::string_view sql) {
     auto found = statements_.find(sql);
     if (found == statements_.end()) {
         sqlite3_stmt* statement = nullptr;

@@ -14,17 +14,17 @@ namespace penstock::io {
 
 /// A statement in use; goes back to its connection's cache, reset, when it dies. Text and blobs
 /// that are bound must outlive the steps. Columns are valid until the next step.
-class Query {
+class Statement {
   public:
-    Query(sqlite3* db, sqlite3_stmt* statement, const std::string& name);
-    ~Query();
-    Query(const Query&) = delete;
-    Query& operator=(const Query&) = delete;
+    Statement(sqlite3* db, sqlite3_stmt* statement, const std::string& name);
+    ~Statement();
+    Statement(const Statement&) = delete;
+    Statement& operator=(const Statement&) = delete;
 
-    Query& bind(std::int64_t value);
-    Query& bind(std::string_view text);
-    Query& bind_blob(std::string_view bytes);
-    Query& bind_null();
+    Statement& bind(std::int64_t value);
+    Statement& bind(std::string_view text);
+    Statement& bind_blob(std::string_view bytes);
+    Statement& bind_null();
 
     /// True when there is a row. Throws penstock::Error.
     bool step();
@@ -55,7 +55,7 @@ class Database {
     Database& operator=(const Database&) = delete;
 
     void execute(const std::string& sql);
-    Query query(std::string_view sql);
+    Statement query(std::string_view sql);
     std::int64_t changes() const;
 
   private:

@@ -7,13 +7,13 @@ namespace penstock::io {
 namespace {
 
 std::int64_t last_log(Database& db) {
-    Query query = db.query("SELECT coalesce(max(n), 0) FROM vector_log");
+    Statement query = db.query("SELECT coalesce(max(n), 0) FROM vector_log");
     query.step();
     return query.integer(0);
 }
 
 bool log_reaches_back(Database& db, std::int64_t seen) {
-    Query query = db.query("SELECT coalesce(min(n), 0) FROM vector_log");
+    Statement query = db.query("SELECT coalesce(min(n), 0) FROM vector_log");
     query.step();
     return query.integer(0) <= seen + 1;
 }
@@ -25,7 +25,7 @@ VectorCache::VectorCache(Field field, std::string graph_path)
 
 bool VectorCache::up_to_date(Database& db, const State& state) const {
     if (!state.started || last_log(db) > state.last_log) return false;
-    Query query = db.query("SELECT coalesce(max(key), -1) FROM " + field_.table());
+    Statement query = db.query("SELECT coalesce(max(key), -1) FROM " + field_.table());
     query.step();
     return query.integer(0) <= state.last_key;
 }
@@ -46,7 +46,7 @@ void VectorCache::start(Database& db, State& state) const {
 void VectorCache::refresh(Database& db, State& state) const {
     if (!state.started || !log_reaches_back(db, state.last_log)) start(db, state);
     {
-        Query query = db.query("SELECT n, field, key FROM vector_log WHERE n > ? ORDER BY n");
+        Statement query = db.query("SELECT n, field, key FROM vector_log WHERE n > ? ORDER BY n");
         query.bind(state.last_log);
         while (query.step()) {
             state.last_log = query.integer(0);
@@ -58,7 +58,7 @@ void VectorCache::refresh(Database& db, State& state) const {
 
 void VectorCache::add_newer(Database& db, State& state) const {
     std::vector<float> vector(field_.dims);
-    Query query =
+    Statement query =
         db.query("SELECT key, data FROM " + field_.table() + " WHERE key > ? ORDER BY key");
     query.bind(state.last_key);
     while (query.step()) {
@@ -83,6 +83,25 @@ std::vector<Neighbour> VectorCache::nearest(Database& db, std::span<const float>
     }
     const std::shared_lock lock(mutex_);
     return state_.vectors.nearest(query, count, candidates, exact);
+}
+
+bool VectorCache::ahead(Database& db, const State& state) const {
+    return state.last_log > last_log(db) ||
+           (state.last_key >= 0 && seq_no_of(state.last_key) >= read_number(db, "next_seq_no"));
+}
+
+std::optional<std::vector<Neighbour>> VectorCache::nearest_at(Database& db,
+                                                              std::span<const float> query,
+                                                              std::size_t count,
+                                                              std::size_t candidates) {
+    {
+        const std::unique_lock lock(mutex_);
+        if (state_.started && ahead(db, state_)) return std::nullopt;
+        if (!up_to_date(db, state_)) refresh(db, state_);
+    }
+    const std::shared_lock lock(mutex_);
+    if (ahead(db, state_)) return std::nullopt;
+    return state_.vectors.nearest(query, count, candidates, false);
 }
 
 void VectorCache::build_graph(Database& db) {

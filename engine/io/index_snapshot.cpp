@@ -1,0 +1,326 @@
+#include "engine/io/index_snapshot.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <mutex>
+#include <utility>
+
+#include "engine/io/query_node.h"
+
+namespace penstock::io {
+
+struct IndexSnapshot::Impl {
+    explicit Impl(std::shared_ptr<Index> the_index)
+        : index(std::move(the_index)),
+          reader(*index),
+          transaction(reader.db(), Transaction::Kind::read),
+          docs(static_cast<std::uint64_t>(read_number(reader.db(), "docs"))),
+          next_seq_no(read_number(reader.db(), "next_seq_no")),
+          types(read_fields(reader.db()),
+                read_text(reader.db(), std::string(kAttribute) + "mappings"),
+                read_number(reader.db(), "all_fields") == 1) {}
+
+    Database& db() { return reader.db(); }
+    Preparation preparation(bool scoring) { return {db(), types, *index, docs, scoring}; }
+
+    std::mutex mutex;
+    std::shared_ptr<Index> index;
+    Index::Reader reader;
+    Transaction transaction;
+    std::uint64_t docs;
+    std::int64_t next_seq_no;
+    FieldTypes types;
+};
+
+IndexSnapshot::IndexSnapshot(std::shared_ptr<Index> index)
+    : impl_(std::make_unique<Impl>(std::move(index))) {}
+IndexSnapshot::~IndexSnapshot() = default;
+
+const std::string& IndexSnapshot::index() const {
+    return impl_->index->name();
+}
+std::uint64_t IndexSnapshot::docs() const {
+    return impl_->docs;
+}
+std::int64_t IndexSnapshot::max_seq_no() const {
+    return impl_->next_seq_no - 1;
+}
+
+std::optional<StoredDocument> IndexSnapshot::document(std::int64_t seq_no, bool with_vectors) {
+    const std::lock_guard lock(impl_->mutex);
+    return read_document(impl_->db(), seq_no, with_vectors);
+}
+
+IndexSnapshot::FieldUse IndexSnapshot::field(std::string_view name) const {
+    const FieldRef ref = impl_->types.resolve(name);
+    return {ref.path, ref.type, !impl_->types.absent(name)};
+}
+
+std::vector<std::string> IndexSnapshot::text_fields(std::string_view pattern) const {
+    std::vector<std::string> names = impl_->types.names(ValueType::text);
+    std::erase_if(names, [&](const std::string& name) { return !matches_pattern(pattern, name); });
+    return names;
+}
+
+std::vector<std::string> IndexSnapshot::highlight(const Query& query, std::int64_t seq_no,
+                                                  std::string_view field, bool any_field,
+                                                  std::string_view before,
+                                                  std::string_view behind) {
+    std::vector<TextCondition> conditions;
+    query.root().text_conditions(impl_->types, conditions);
+    const FieldRef ref = impl_->types.resolve(field);
+    std::string expression;
+    for (const TextCondition& condition : conditions) {
+        if (condition.field != ref.path && !any_field) continue;
+        expression += (expression.empty() ? "" : " OR ") + condition.expression;
+    }
+    std::vector<std::string> texts;
+    if (expression.empty() || ref.stored == nullptr || ref.stored->type != FieldType::text)
+        return texts;
+    const std::lock_guard lock(impl_->mutex);
+    const std::string table = ref.stored->table();
+    Statement rows = impl_->db().query("SELECT highlight(" + table + ", 0, ?, ?) FROM " + table +
+                                       " WHERE " + table + " MATCH ? AND rowid BETWEEN ? AND ?");
+    rows.bind(before).bind(behind).bind(expression);
+    rows.bind(row_key(seq_no, 0)).bind(row_key(seq_no + 1, 0) - 1);
+    while (rows.step())
+        texts.emplace_back(rows.text(0));
+    return texts;
+}
+
+namespace {
+
+/// What has so few documents left to be found that the rest need not be looked at.
+bool stops_early(const DocumentSearch& search, const Matcher& matcher) {
+    return matcher.is_constant() && search.sort.empty() && !search.after && !search.collector &&
+           !search.min_score && !search.post_filter;
+}
+
+class DocumentSearcher {
+  public:
+    DocumentSearcher(std::span<const SearchPart> parts, const DocumentSearch& search)
+        : parts_(parts), search_(search), keys_(search.sort) {
+        if (keys_.empty()) keys_.push_back({.kind = SortKey::Kind::score, .descending = true});
+        by_score_ = search.sort.empty();
+        scores_wanted_ = search.scores;
+        for (const SortKey& key : keys_)
+            scores_wanted_ = scores_wanted_ || key.kind == SortKey::Kind::score;
+    }
+
+    FoundDocuments run() {
+        find_neighbours();
+        for (std::size_t i = 0; i < parts_.size(); ++i)
+            search_part(i);
+        std::sort_heap(best_.begin(), best_.end(), goes_before());
+        answer_.hits = std::move(best_);
+        return std::move(answer_);
+    }
+
+  private:
+    using Fields = std::vector<IndexSnapshot::FieldUse>;
+
+    std::function<bool(const FoundDocument&, const FoundDocument&)> goes_before() const {
+        return [this](const FoundDocument& a, const FoundDocument& b) { return before(a, b); };
+    }
+
+    /// The k nearest of all parts together count, not those of each.
+    void find_neighbours() {
+        for (const auto& query : search_.knn) {
+            const auto& node = dynamic_cast<const KnnNode&>(query->root());
+            std::vector<std::pair<std::size_t, Scored>> all;
+            for (std::size_t part = 0; part < parts_.size(); ++part) {
+                IndexSnapshot::Impl& impl = parts_[part].snapshot->impl();
+                const std::lock_guard lock(impl.mutex);
+                for (const Scored& one : node.nearest(impl.preparation(true)))
+                    all.emplace_back(part, one);
+            }
+            std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+                return a.second.score > b.second.score;
+            });
+            if (all.size() > node.k()) all.resize(node.k());
+            auto& lists = neighbours_.emplace_back(parts_.size());
+            for (const auto& [part, one] : all)
+                lists[part].push_back(one);
+        }
+    }
+
+    MatcherPtr prepare(std::size_t part, const Preparation& preparation) {
+        MatcherPtr matcher;
+        if (neighbours_.empty()) {
+            matcher = search_.query ? search_.query->root().prepare(preparation)
+                                    : make_all()->prepare(preparation);
+        } else {
+            std::vector<MatcherPtr> any;
+            if (search_.query) any.push_back(search_.query->root().prepare(preparation));
+            for (auto& lists : neighbours_)
+                any.push_back(make_list(std::move(lists[part])));
+            matcher = make_any(std::move(any));
+        }
+        return matcher;
+    }
+
+    void search_part(std::size_t part) {
+        IndexSnapshot::Impl& impl = parts_[part].snapshot->impl();
+        const std::lock_guard lock(impl.mutex);
+        const bool scoring = scores_wanted_ || search_.min_score;
+        const Preparation preparation = impl.preparation(scoring);
+        const MatcherPtr matcher = prepare(part, preparation);
+        const MatcherPtr filter = parts_[part].filter
+                                      ? parts_[part].filter->root().prepare(preparation.unscored())
+                                      : nullptr;
+        const MatcherPtr post = search_.post_filter
+                                    ? search_.post_filter->root().prepare(preparation.unscored())
+                                    : nullptr;
+        const Fields fields = fields_of(*parts_[part].snapshot);
+        if (search_.collector != nullptr) search_.collector->begin(*parts_[part].snapshot);
+        DocumentView document(impl.db());
+        const auto visit = [&](std::int64_t seq_no) {
+            document.move_to(seq_no);
+            double score = 0;
+            if (!matcher->match(document, score)) return;
+            double unused = 0;
+            if (filter && !filter->match(document, unused)) return;
+            if (search_.min_score && score < *search_.min_score) return;
+            if (search_.collector != nullptr)
+                search_.collector->collect(document.source(), document.id());
+            if (post && !post->match(document, unused)) return;
+            ++answer_.total;
+            if (scores_wanted_)
+                answer_.max_score = std::max(answer_.max_score.value_or(score), score);
+            offer(part, document, score, fields);
+        };
+        if (!filter && stops_early(search_, *matcher)) {
+            first_ones(impl, *matcher, visit);
+        } else if (const DocumentList* candidates = matcher->candidates()) {
+            for (const std::int64_t seq_no : *candidates)
+                visit(seq_no);
+        } else {
+            Statement all = impl.db().query("SELECT seq_no FROM docs ORDER BY seq_no");
+            while (all.step())
+                visit(all.integer(0));
+        }
+    }
+
+    /// All have the same score, so that the first ones are the best ones, and the total is known.
+    template <class Visit>
+    void first_ones(IndexSnapshot::Impl& impl, const Matcher& matcher, const Visit& visit) {
+        const DocumentList* candidates = matcher.candidates();
+        const std::uint64_t total =
+            answer_.total + (candidates != nullptr ? candidates->size() : impl.docs);
+        // One at least, for the score.
+        std::size_t left = std::max<std::size_t>(search_.size, 1);
+        if (candidates != nullptr) {
+            for (std::size_t i = 0; i < std::min(left, candidates->size()); ++i)
+                visit((*candidates)[i]);
+        } else {
+            Statement all = impl.db().query("SELECT seq_no FROM docs ORDER BY seq_no");
+            for (; left > 0 && all.step(); --left)
+                visit(all.integer(0));
+        }
+        answer_.total = total;
+    }
+
+    Fields fields_of(const IndexSnapshot& snapshot) const {
+        Fields fields;
+        for (const SortKey& key : keys_) {
+            IndexSnapshot::FieldUse& use = fields.emplace_back();
+            if (key.kind != SortKey::Kind::field || key.field == "_id") continue;
+            use = snapshot.field(key.field);
+            if (!use.known && key.if_unmapped) {
+                use.type = *key.if_unmapped;
+            } else if (!use.known && snapshot.docs() > 0) {
+                throw QueryError("query_shard_exception",
+                                 "No mapping found for [" + key.field + "] in order to sort on");
+            }
+            if (use.type == ValueType::text)
+                throw QueryError(
+                    "illegal_argument_exception",
+                    "Fielddata is disabled on [" + key.field + "] in [" + snapshot.index() +
+                        "]. Text fields are not optimised for operations that require "
+                        "per-document field data like aggregations and sorting, so these "
+                        "operations are disabled by default. Please use a keyword field instead. "
+                        "Alternatively, set fielddata=true on [" +
+                        key.field +
+                        "] in order to load field data by uninverting the inverted "
+                        "index. Note that this can use significant memory.");
+        }
+        return fields;
+    }
+
+    SortValue value_of(const SortKey& key, const IndexSnapshot::FieldUse& use, std::size_t part,
+                       DocumentView& document, double score) const {
+        if (key.kind == SortKey::Kind::score) return score;
+        if (key.kind == SortKey::Kind::document)
+            return static_cast<std::int64_t>(part << 44U) + document.seq_no();
+        if (key.field == "_id") return document.id();
+        const bool largest = key.largest.value_or(key.descending);
+        SortValue chosen;
+        visit_values(document.source(), use.path, [&](document::Value leaf) {
+            SortValue value = sort_value(leaf, use.type);
+            if (std::holds_alternative<std::monostate>(value)) return false;
+            const bool first = std::holds_alternative<std::monostate>(chosen);
+            const auto order = compare(value, chosen);
+            if (first || (largest ? order > 0 : order < 0)) chosen = std::move(value);
+            return false;
+        });
+        if (std::holds_alternative<std::monostate>(chosen) && key.missing) return *key.missing;
+        return chosen;
+    }
+
+    /// Negative: `a` goes before `b`.
+    int order(const std::vector<SortValue>& a, const std::vector<SortValue>& b) const {
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            const bool no_a = std::holds_alternative<std::monostate>(a[i]);
+            const bool no_b = std::holds_alternative<std::monostate>(b[i]);
+            if (no_a && no_b) continue;
+            if (no_a || no_b) return no_a == keys_[i].missing_first ? -1 : 1;
+            const auto one = compare(a[i], b[i]);
+            if (one != 0) return (one < 0) != keys_[i].descending ? -1 : 1;
+        }
+        return 0;
+    }
+
+    bool before(const FoundDocument& a, const FoundDocument& b) const {
+        if (by_score_) {
+            if (a.score != b.score) return a.score > b.score;
+        } else if (const int first = order(a.sort, b.sort); first != 0) {
+            return first < 0;
+        }
+        return a.part != b.part ? a.part < b.part : a.seq_no < b.seq_no;
+    }
+
+    void offer(std::size_t part, DocumentView& document, double score, const Fields& fields) {
+        if (search_.size == 0) return;
+        FoundDocument found{part, document.seq_no(), score, {}};
+        if (!by_score_) {
+            for (std::size_t i = 0; i < keys_.size(); ++i)
+                found.sort.push_back(value_of(keys_[i], fields[i], part, document, score));
+            if (search_.after && order(found.sort, *search_.after) <= 0) return;
+        }
+        if (best_.size() == search_.size) {
+            if (!before(found, best_.front())) return;
+            std::pop_heap(best_.begin(), best_.end(), goes_before());
+            best_.pop_back();
+        }
+        best_.push_back(std::move(found));
+        std::push_heap(best_.begin(), best_.end(), goes_before());
+    }
+
+    std::span<const SearchPart> parts_;
+    const DocumentSearch& search_;
+    std::vector<SortKey> keys_;
+    bool by_score_ = true;
+    bool scores_wanted_ = false;
+    std::vector<std::vector<std::vector<Scored>>> neighbours_;  ///< by knn clause, by part
+    std::vector<FoundDocument> best_;                           ///< a heap, the worst in front
+    FoundDocuments answer_;
+};
+
+}  // namespace
+
+FoundDocuments search_documents(std::span<const SearchPart> parts, const DocumentSearch& search) {
+    return DocumentSearcher(parts, search).run();
+}
+
+}  // namespace penstock::io

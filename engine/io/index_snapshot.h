@@ -1,0 +1,109 @@
+// Searching one state of one or several indices.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/index.h"
+#include "engine/io/query.h"
+#include "engine/io/values.h"
+
+namespace penstock::io {
+
+/// One index at one moment: a read transaction that stays open as long as this lives, and while it
+/// does the index's log grows. Thread-safe; one search at a time, further ones wait. Blocks.
+class IndexSnapshot {
+  public:
+    explicit IndexSnapshot(std::shared_ptr<Index> index);
+    ~IndexSnapshot();
+
+    const std::string& index() const;
+    std::uint64_t docs() const;
+    std::int64_t max_seq_no() const;
+    /// Nothing when that document is not in this state.
+    std::optional<StoredDocument> document(std::int64_t seq_no, bool with_vectors);
+    /// How values of a field compare, and where they lie in the source ("title" of
+    /// "title.keyword").
+    struct FieldUse {
+        std::string path;
+        ValueType type = ValueType::unknown;
+        bool known = false;  ///< mapped, or brought by some document
+    };
+    FieldUse field(std::string_view name) const;
+    /// Text fields that a pattern with `*` fits.
+    std::vector<std::string> text_fields(std::string_view pattern) const;
+    /// The texts of a field in which the query's words occur, with these marks around them. With
+    /// `any_field`, what the query wants of other fields is marked too.
+    std::vector<std::string> highlight(const Query& query, std::int64_t seq_no,
+                                       std::string_view field, bool any_field,
+                                       std::string_view before, std::string_view behind);
+
+    struct Impl;
+    Impl& impl() { return *impl_; }
+
+  private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// What to sort by.
+struct SortKey {
+    enum class Kind { score, document, field };
+    Kind kind = Kind::score;
+    std::string field;
+    bool descending = false;
+    bool missing_first = false;
+    std::optional<SortValue> missing;      ///< taken for a document without the field
+    std::optional<bool> largest;           ///< of several values; else as the order suits
+    std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
+};
+
+struct SearchPart {
+    std::shared_ptr<IndexSnapshot> snapshot;
+    std::shared_ptr<const Query> filter;  ///< of the alias; null: none
+};
+
+/// Sees every document that matches, in no particular order.
+class Collector {
+  public:
+    virtual ~Collector() = default;
+    /// Before the documents of a part.
+    virtual void begin(const IndexSnapshot& snapshot) = 0;
+    virtual void collect(document::Value source, const std::string& id) = 0;
+};
+
+struct FoundDocument {
+    std::size_t part = 0;
+    std::int64_t seq_no = 0;
+    double score = 0;
+    std::vector<SortValue> sort;
+};
+
+struct DocumentSearch {
+    std::shared_ptr<const Query> query;             ///< null: all, or, with `knn`, none beside it
+    std::shared_ptr<const Query> post_filter;       ///< for hits, not for the collector
+    std::vector<std::shared_ptr<const Query>> knn;  ///< Query::knn; the nearest of all parts
+    std::vector<SortKey> sort;                      ///< empty: by score
+    std::optional<std::vector<SortValue>> after;    ///< one for each key
+    std::size_t size = 10;                          ///< the best so many
+    std::optional<double> min_score;
+    bool scores = false;  ///< wanted although no key sorts by them
+    Collector* collector = nullptr;
+};
+
+struct FoundDocuments {
+    std::uint64_t total = 0;
+    std::optional<double> max_score;
+    std::vector<FoundDocument> hits;
+};
+
+/// Throws QueryError, penstock::Error. Keeps `size` documents in memory, and the numbers of those
+/// that conditions on words find.
+FoundDocuments search_documents(std::span<const SearchPart> parts, const DocumentSearch& search);
+
+}  // namespace penstock::io

@@ -1,0 +1,78 @@
+// Queries as Elasticsearch's and OpenSearch's query DSL has them, over the embedded index.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/document/value.h"
+#include "engine/runtime/error.h"
+
+namespace penstock::io {
+
+class QueryNode;
+
+/// A query that is wrong, or that this index cannot answer. `type` is Elasticsearch's name of the
+/// error; `line` and `column` (from 1) are 0 where the place is not known.
+class QueryError : public Error {
+  public:
+    QueryError(std::string type, const std::string& reason, std::size_t line = 0,
+               std::size_t column = 0)
+        : Error(reason), type_(std::move(type)), line_(line), column_(column) {}
+    const std::string& type() const { return type_; }
+    std::size_t line() const { return line_; }
+    std::size_t column() const { return column_; }
+
+  private:
+    std::string type_;
+    std::size_t line_;
+    std::size_t column_;
+};
+
+/// The vector of a text, for `query_vector_builder.text_embedding`.
+using TextEmbedder =
+    std::function<std::vector<float>(std::string_view model_id, std::string_view text)>;
+
+struct QueryOptions {
+    std::string_view text;         ///< that the values were parsed from, to tell places by
+    std::int64_t now_millis = -1;  ///< what `now` means; -1: the system's clock
+    TextEmbedder embed;            ///< without it, a query_vector_builder is refused
+};
+
+/// A query, checked and ready for any index; immutable. What it knows: match_all, match_none,
+/// match, match_phrase, match_phrase_prefix, multi_match, query_string, simple_query_string, term,
+/// terms, range, exists, ids, prefix, wildcard, bool, dis_max, constant_score, knn, and nested
+/// around one of these (not around several conditions that the same element would have to meet).
+class Query {
+  public:
+    /// {"match": {...}}. Throws QueryError.
+    static std::shared_ptr<const Query> parse(document::Value value,
+                                              const QueryOptions& options = {});
+    /// The same for JSON text.
+    static std::shared_ptr<const Query> parse(std::string_view json, QueryOptions options = {});
+    static std::shared_ptr<const Query> match_all();
+    /// A member of the search's own `knn`: {"field", "query_vector", "k", ...}.
+    static std::shared_ptr<const Query> knn(document::Value value,
+                                            const QueryOptions& options = {});
+    /// Documents that match `query` and one of the `filters`, scored by the query alone.
+    static std::shared_ptr<const Query> filtered(std::shared_ptr<const Query> query,
+                                                 std::vector<std::shared_ptr<const Query>> filters);
+    /// Lucene's syntax as far as `q=` needs it: words, "phrases", field:value, field:(a b),
+    /// prefix*, wild?card, ranges [a TO b] and >=, + - AND OR NOT, parentheses.
+    static std::shared_ptr<const Query> from_text(std::string_view text,
+                                                  std::string_view default_field = {},
+                                                  bool all_words = false);
+
+    explicit Query(std::shared_ptr<const QueryNode> root);
+    ~Query();
+    const QueryNode& root() const { return *root_; }
+    std::shared_ptr<const QueryNode> share() const { return root_; }
+
+  private:
+    std::shared_ptr<const QueryNode> root_;
+};
+
+}  // namespace penstock::io

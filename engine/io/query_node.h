@@ -1,0 +1,185 @@
+// The tree behind Query, and its prepared form over one snapshot. Private to engine/io.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/document/json.h"
+#include "engine/io/field_types.h"
+#include "engine/io/index_impl.h"
+#include "engine/io/query.h"
+
+namespace penstock::io {
+
+/// One document under a query: read and parsed only when somebody asks, and then once.
+class DocumentView {
+  public:
+    explicit DocumentView(Database& db) : db_(db) {}
+    void move_to(std::int64_t seq_no);
+
+    std::int64_t seq_no() const { return seq_no_; }
+    const std::string& id();
+    const std::string& routing();
+    std::int64_t version();
+    /// Without its vectors. An empty object when it cannot be parsed.
+    document::Value source();
+
+  private:
+    void load();
+
+    Database& db_;
+    std::int64_t seq_no_ = -1;
+    bool loaded_ = false;
+    bool parsed_ = false;
+    std::string id_;
+    std::string routing_;
+    std::int64_t version_ = 0;
+    std::string text_;
+    document::Arena arena_;
+    document::JsonParser parser_;
+    document::Value source_;
+};
+
+/// Documents in the order of their sequence numbers.
+using DocumentList = std::vector<std::int64_t>;
+
+/// A query node prepared for one snapshot. match() touches no database but through the document.
+class Matcher {
+  public:
+    virtual ~Matcher() = default;
+    /// Sets the score when it matches.
+    virtual bool match(DocumentView& document, double& score) const = 0;
+    /// Every document that matches is among these; null: any may match.
+    virtual const DocumentList* candidates() const { return nullptr; }
+    /// match() needs the document itself, not its number alone.
+    virtual bool needs_document() const { return false; }
+    /// All candidates match (all documents when there are none), with one and the same score.
+    virtual bool is_constant() const { return false; }
+};
+
+using MatcherPtr = std::unique_ptr<const Matcher>;
+
+/// What nodes are prepared with.
+struct Preparation {
+    Database& db;
+    const FieldTypes& types;
+    Index& index;
+    std::uint64_t docs = 0;
+    bool scoring = true;
+
+    Preparation unscored() const {
+        Preparation copy = *this;
+        copy.scoring = false;
+        return copy;
+    }
+};
+
+/// Text to be marked: where a full-text condition looked, and for what.
+struct TextCondition {
+    std::string field;       ///< path of a text field
+    std::string expression;  ///< of FTS5
+};
+
+class QueryNode {
+  public:
+    virtual ~QueryNode() = default;
+    /// Throws QueryError when the index cannot be asked this.
+    virtual MatcherPtr prepare(const Preparation& preparation) const = 0;
+    virtual void text_conditions(const FieldTypes&, std::vector<TextCondition>&) const {}
+};
+
+using NodePtr = std::shared_ptr<const QueryNode>;
+
+struct Scored {
+    std::int64_t seq_no = 0;
+    double score = 0;
+};
+
+/// Those documents, with these scores.
+MatcherPtr make_list(std::vector<Scored> documents);
+/// All of the children that match add their scores; one must.
+MatcherPtr make_any(std::vector<MatcherPtr> children);
+/// The numbers of all documents that match.
+DocumentList matching(const Matcher& matcher, Database& db);
+
+// ---- Nodes, as the parser makes them.
+
+NodePtr make_all(double boost = 1);
+NodePtr make_none();
+NodePtr make_ids(std::vector<std::string> ids, double boost);
+
+struct BoolClauses {
+    std::vector<NodePtr> must;
+    std::vector<NodePtr> filter;
+    std::vector<NodePtr> should;
+    std::vector<NodePtr> must_not;
+    /// "2", "-1", "75%", "2<75%"; empty: one if nothing else is asked for, else none.
+    std::string minimum_should_match;
+    double boost = 1;
+};
+NodePtr make_bool(BoolClauses clauses);
+NodePtr make_constant_score(NodePtr child, double boost);
+NodePtr make_dis_max(std::vector<NodePtr> children, double tie_breaker, double boost);
+
+enum class TextMode { words, phrase, phrase_prefix, prefix };
+
+struct TextClause {
+    std::string field;  ///< empty: all that hold text
+    Operand value;
+    TextMode mode = TextMode::words;
+    bool all_words = false;
+    std::string minimum_should_match;
+    bool zero_terms_all = false;
+    bool lenient = false;  ///< a field of another kind than the text is just no match
+    double boost = 1;
+};
+NodePtr make_text(TextClause clause);
+
+NodePtr make_terms(std::string field, std::vector<Operand> values, bool fold, double boost);
+NodePtr make_exists(std::string field, double boost);
+
+enum class Pattern { prefix, wildcard };
+NodePtr make_pattern(std::string field, std::string pattern, Pattern kind, bool fold, double boost);
+
+struct RangeClause {
+    std::string field;
+    std::optional<Operand> lower;
+    std::optional<Operand> upper;
+    bool include_lower = false;
+    bool include_upper = false;
+    double boost = 1;
+};
+NodePtr make_range(RangeClause clause);
+
+struct KnnClause {
+    std::string field;
+    std::vector<float> vector;
+    std::size_t k = 10;
+    std::size_t num_candidates = 0;
+    std::optional<double> least_score;  ///< of a neighbour, before the boost
+    NodePtr filter;
+    double boost = 1;
+};
+
+class KnnNode : public QueryNode {
+  public:
+    explicit KnnNode(KnnClause clause) : clause_(std::move(clause)) {}
+    MatcherPtr prepare(const Preparation& preparation) const override;
+    /// Best first, at most k documents.
+    std::vector<Scored> nearest(const Preparation& preparation) const;
+    std::size_t k() const { return clause_.k; }
+
+  private:
+    KnnClause clause_;
+};
+
+/// How many of `count` optional clauses must match.
+std::size_t required_matches(std::string_view minimum_should_match, std::size_t count);
+
+}  // namespace penstock::io

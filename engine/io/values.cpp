@@ -1,0 +1,317 @@
+#include "engine/io/values.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "engine/document/json.h"
+#include "engine/document/utf8.h"
+
+namespace penstock::io {
+namespace {
+
+using document::Kind;
+using document::Value;
+
+constexpr std::array<std::pair<std::string_view, ValueType>, 28> kTypes = {{
+    {"text", ValueType::text},
+    {"match_only_text", ValueType::text},
+    {"search_as_you_type", ValueType::text},
+    {"semantic_text", ValueType::text},
+    {"keyword", ValueType::keyword},
+    {"constant_keyword", ValueType::keyword},
+    {"wildcard", ValueType::keyword},
+    {"ip", ValueType::keyword},
+    {"version", ValueType::keyword},
+    {"long", ValueType::long_number},
+    {"integer", ValueType::long_number},
+    {"short", ValueType::long_number},
+    {"byte", ValueType::long_number},
+    {"unsigned_long", ValueType::long_number},
+    {"token_count", ValueType::long_number},
+    {"double", ValueType::float_number},
+    {"float", ValueType::float_number},
+    {"half_float", ValueType::float_number},
+    {"scaled_float", ValueType::float_number},
+    {"rank_feature", ValueType::float_number},
+    {"boolean", ValueType::boolean},
+    {"date", ValueType::date},
+    {"date_nanos", ValueType::date},
+    {"dense_vector", ValueType::vector},
+    {"knn_vector", ValueType::vector},
+    {"object", ValueType::object},
+    {"nested", ValueType::object},
+    {"flattened", ValueType::object},
+}};
+
+/// `text` as a number, whole or not.
+std::optional<SortValue> to_number(std::string_view text) {
+    const char* end = text.data() + text.size();
+    std::int64_t whole = 0;
+    auto result = std::from_chars(text.data(), end, whole);
+    if (result.ec == std::errc() && result.ptr == end) return SortValue(whole);
+    double number = 0;
+    result = std::from_chars(text.data(), end, number);
+    if (result.ec != std::errc() || result.ptr != end || !std::isfinite(number))
+        return std::nullopt;
+    return SortValue(number);
+}
+
+std::optional<SortValue> number_of(Value leaf) {
+    switch (leaf.kind()) {
+        case Kind::integer:
+            return SortValue(leaf.as_integer());
+        case Kind::floating:
+        case Kind::number:
+            return SortValue(leaf.to_double());
+        case Kind::string:
+            return to_number(leaf.as_string());
+        default:
+            return std::nullopt;
+    }
+}
+
+std::optional<std::int64_t> millis_of(Value leaf) {
+    if (leaf.is_string()) return parse_date(leaf.as_string());
+    if (leaf.is_integer()) return leaf.as_integer();
+    if (leaf.is_number() && std::abs(leaf.to_double()) < 1e15)
+        return static_cast<std::int64_t>(leaf.to_double());
+    return std::nullopt;
+}
+
+std::string text_of(Value leaf) {
+    if (leaf.is_string()) return std::string(leaf.as_string());
+    std::string text;
+    document::write_json(leaf, text);
+    return text;
+}
+
+std::strong_ordering order_doubles(double a, double b) {
+    if (a < b) return std::strong_ordering::less;
+    return a > b ? std::strong_ordering::greater : std::strong_ordering::equal;
+}
+
+double as_double(const SortValue& value) {
+    if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
+    return std::get<double>(value);
+}
+
+bool visit_leaf(Value value, std::string_view rest, const std::function<bool(Value)>& visit) {
+    if (value.is_array()) {
+        for (const Value& element : value.as_array()) {
+            if (visit_leaf(element, rest, visit)) return true;
+        }
+        return false;
+    }
+    if (rest.empty()) return visit(value);
+    if (!value.is_object()) return false;
+    const document::Object& object = value.as_object();
+    for (std::size_t dot = rest.find('.');; dot = rest.find('.', dot + 1)) {
+        if (const Value* member = object.get(rest.substr(0, dot))) {
+            const std::string_view after =
+                dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+            if (visit_leaf(*member, after, visit)) return true;
+        }
+        if (dot == std::string_view::npos) return false;
+    }
+}
+
+/// Marks and blanks beyond ASCII that separate words.
+bool separates(std::string_view character) {
+    return (character.size() == 3 &&
+            (character.starts_with("\xE2\x80") || character.starts_with("\xE2\x81") ||
+             character.starts_with("\xE3\x80"))) ||
+           (character.size() == 2 && character[0] == '\xC2' && character != "\xC2\xAA" &&
+            character != "\xC2\xB5" && character != "\xC2\xBA");
+}
+
+}  // namespace
+
+ValueType value_type_from_name(std::string_view name) {
+    for (const auto& [known, type] : kTypes) {
+        if (known == name) return type;
+    }
+    return ValueType::unknown;
+}
+
+bool visit_values(Value root, std::string_view path, const std::function<bool(Value)>& visit) {
+    return visit_leaf(root, path, visit);
+}
+
+std::strong_ordering compare(const SortValue& a, const SortValue& b) {
+    const auto rank = [](const SortValue& value) {
+        return std::holds_alternative<std::string>(value)      ? 2
+               : std::holds_alternative<std::monostate>(value) ? 0
+                                                               : 1;
+    };
+    if (rank(a) != rank(b)) return rank(a) <=> rank(b);
+    if (rank(a) == 0) return std::strong_ordering::equal;
+    if (rank(a) == 2) return std::get<std::string>(a).compare(std::get<std::string>(b)) <=> 0;
+    const auto* whole_a = std::get_if<std::int64_t>(&a);
+    const auto* whole_b = std::get_if<std::int64_t>(&b);
+    if (whole_a != nullptr && whole_b != nullptr) return *whole_a <=> *whole_b;
+    return order_doubles(as_double(a), as_double(b));
+}
+
+SortValue sort_value(Value leaf, ValueType type) {
+    if (leaf.is_null() || leaf.is_object()) return {};
+    switch (type) {
+        case ValueType::date: {
+            const auto millis = millis_of(leaf);
+            return millis ? SortValue(*millis) : SortValue();
+        }
+        case ValueType::boolean:
+            if (leaf.is_boolean()) return std::int64_t{leaf.as_boolean()};
+            if (!leaf.is_string() || (leaf.as_string() != "true" && leaf.as_string() != "false"))
+                return {};
+            return std::int64_t{leaf.as_string() == "true"};
+        case ValueType::long_number: {
+            const auto number = number_of(leaf);
+            if (!number) return {};
+            const auto* fraction = std::get_if<double>(&*number);
+            if (fraction == nullptr || std::abs(*fraction) >= 9e18) return *number;
+            return static_cast<std::int64_t>(*fraction);
+        }
+        case ValueType::float_number: {
+            const auto number = number_of(leaf);
+            return number ? SortValue(as_double(*number)) : SortValue();
+        }
+        case ValueType::unknown:
+            if (leaf.is_boolean()) return std::int64_t{leaf.as_boolean()};
+            if (leaf.is_number()) return *number_of(leaf);
+            return std::string(leaf.as_string());
+        default:
+            return text_of(leaf);
+    }
+}
+
+Operand::Operand(Value value, const DateOptions& dates) {
+    if (value.is_boolean()) boolean_ = value.as_boolean();
+    if (value.is_number()) {
+        number_ = number_of(value);
+        begin_ = end_ = millis_of(value);
+    }
+    is_text_ = value.is_string();
+    text_ = text_of(value);
+    if (is_text_) read_text(dates);
+}
+
+Operand::Operand(std::string text, const DateOptions& dates) : text_(std::move(text)) {
+    is_text_ = true;
+    read_text(dates);
+}
+
+void Operand::read_text(const DateOptions& dates) {
+    number_ = to_number(text_);
+    if (text_ == "true" || text_ == "false") boolean_ = text_ == "true";
+    DateOptions options = dates;
+    options.edge = DateEdge::begin;
+    begin_ = parse_date_math(text_, options);
+    options.edge = DateEdge::end;
+    end_ = parse_date_math(text_, options);
+}
+
+bool Operand::equals(Value leaf, ValueType type) const {
+    switch (type) {
+        case ValueType::date: {
+            const auto millis = millis_of(leaf);
+            return millis && begin_ && *millis >= *begin_ && *millis <= *end_;
+        }
+        case ValueType::long_number:
+        case ValueType::float_number: {
+            const auto number = number_of(leaf);
+            return number && number_ && compare(*number, *number_) == 0;
+        }
+        case ValueType::boolean:
+            return boolean_ && sort_value(leaf, type) == SortValue(std::int64_t{*boolean_});
+        case ValueType::unknown:
+            if (leaf.is_boolean()) return boolean_ && *boolean_ == leaf.as_boolean();
+            if (leaf.is_number()) return number_ && compare(*number_of(leaf), *number_) == 0;
+            return leaf.is_string() && leaf.as_string() == text_;
+        default:
+            if (leaf.is_null() || leaf.is_object()) return false;
+            return leaf.is_string() ? leaf.as_string() == text_ : text_of(leaf) == text_;
+    }
+}
+
+std::optional<std::strong_ordering> Operand::order(Value leaf, ValueType type,
+                                                   DateEdge edge) const {
+    const auto dates = [&]() -> std::optional<std::strong_ordering> {
+        const auto millis = millis_of(leaf);
+        if (!millis || !begin_) return std::nullopt;
+        return *millis <=> (edge == DateEdge::begin ? *begin_ : *end_);
+    };
+    const auto numbers = [&]() -> std::optional<std::strong_ordering> {
+        const auto number = number_of(leaf);
+        if (!number || !number_) return std::nullopt;
+        return compare(*number, *number_);
+    };
+    if (leaf.is_null() || leaf.is_object()) return std::nullopt;
+    if (type == ValueType::date) return dates();
+    if (type == ValueType::long_number || type == ValueType::float_number) return numbers();
+    if (type == ValueType::unknown && leaf.is_number()) return numbers();
+    if (type == ValueType::unknown && leaf.is_string() && begin_ && !number_) {
+        if (const auto order = dates()) return order;
+    }
+    return text_of(leaf).compare(text_) <=> 0;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+    std::vector<std::string> words;
+    std::string word;
+    while (!text.empty()) {
+        const std::size_t size = std::max<std::size_t>(document::utf8_length(text), 1);
+        const std::string_view character = text.substr(0, size);
+        text.remove_prefix(size);
+        const char c = character[0];
+        const bool upper = c >= 'A' && c <= 'Z';
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (upper) {
+            word.push_back(static_cast<char>(c - 'A' + 'a'));
+        } else if (plain || (size > 1 && !separates(character))) {
+            word += character;
+        } else if (!word.empty()) {
+            words.push_back(std::exchange(word, {}));
+        }
+    }
+    if (!word.empty()) words.push_back(std::move(word));
+    return words;
+}
+
+bool matches_pattern(std::string_view pattern, std::string_view text, bool fold) {
+    const auto lower = [&](char c) {
+        return fold && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    std::size_t p = 0;
+    std::size_t t = 0;
+    std::size_t star = std::string_view::npos;
+    std::size_t retry = 0;
+    while (t < text.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            retry = t;
+            continue;
+        }
+        const bool escaped = p + 1 < pattern.size() && pattern[p] == '\\';
+        const std::size_t literal = escaped ? p + 1 : p;
+        if (p < pattern.size() && !escaped && pattern[p] == '?') {
+            t += std::max<std::size_t>(document::utf8_length(text.substr(t)), 1);
+            ++p;
+        } else if (literal < pattern.size() && lower(pattern[literal]) == lower(text[t])) {
+            p = literal + 1;
+            ++t;
+        } else if (star != std::string_view::npos) {
+            p = star + 1;
+            t = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size() && pattern[p] == '*')
+        ++p;
+    return p == pattern.size();
+}
+
+}  // namespace penstock::io

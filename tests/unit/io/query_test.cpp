@@ -1,0 +1,337 @@
+// Queries over the embedded index: what they find, how they rank, what they refuse.
+#include "engine/io/query.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/document/json.h"
+#include "engine/io/date_math.h"
+#include "engine/io/index_snapshot.h"
+#include "tests/unit/io/scratch.h"
+
+namespace penstock::io {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+class QueryTest : public Scratch {
+  protected:
+    QueryTest() : store_(IndexStore::open(dir_)) {}
+
+    void put(const std::string& id, const std::string& source, const std::string& index = "i") {
+        WriteItem item;
+        item.id = id;
+        item.source = source;
+        std::vector<ItemResult> results;
+        store_->bulk(index, std::span(&item, 1), results);
+        ASSERT_TRUE(results.front().ok()) << results.front().error_reason;
+    }
+
+    FoundDocuments search(const DocumentSearch& search,
+                          const std::vector<std::string>& indices = {"i"}) {
+        parts_.clear();
+        for (const std::string& index : indices)
+            parts_.push_back({store_->snapshot(index), nullptr});
+        return search_documents(parts_, search);
+    }
+
+    std::vector<std::string> ids(const FoundDocuments& found) {
+        std::vector<std::string> all;
+        for (const FoundDocument& one : found.hits)
+            all.push_back(parts_[one.part].snapshot->document(one.seq_no, false)->id);
+        return all;
+    }
+
+    std::vector<std::string> find(const std::string& query) {
+        DocumentSearch all;
+        all.query = Query::parse(query);
+        all.size = 100;
+        const FoundDocuments found = search(all);
+        EXPECT_EQ(found.total, found.hits.size());
+        return ids(found);
+    }
+
+    std::vector<std::string> find_text(const std::string& text) {
+        DocumentSearch all;
+        all.query = Query::from_text(text);
+        return ids(search(all));
+    }
+
+    std::string refusal(const std::string& query) {
+        try {
+            find(query);
+        } catch (const QueryError& error) {
+            return error.type() + ": " + error.what();
+        }
+        return "none";
+    }
+
+    std::shared_ptr<IndexStore> store_;
+    std::vector<SearchPart> parts_;
+};
+
+class Books : public QueryTest {
+  protected:
+    Books() {
+        put("1",
+            R"({"title":"The quick brown fox","year":2001,"price":9.5,"tags":["animal","fast"],)"
+            R"("when":"2024-01-15T10:00:00Z","sold":true,"author":{"name":"Ann Lee"}})");
+        put("2", R"({"title":"The lazy dog","year":2010,"price":20,"tags":["animal"],)"
+                 R"("when":"2024-02-20","sold":false,"author":{"name":"Bob"}})");
+        put("3", R"({"title":"Foxes and dogs, quick","year":"2020","tags":[],"when":"2024-02-29",)"
+                 R"("items":[{"sku":"A1","n":1},{"sku":"B2","n":2}]})");
+        put("4", R"({"year":1999,"author":{"name":"ann lee"}})");
+    }
+};
+
+TEST_F(Books, Words) {
+    EXPECT_THAT(find(R"({"match":{"title":"fox"}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"match":{"title":"QUICK dog"}})"), UnorderedElementsAre("1", "2", "3"));
+    EXPECT_THAT(find(R"({"match":{"title":{"query":"quick fox","operator":"and"}}})"),
+                ElementsAre("1"));
+    EXPECT_THAT(find(R"({"match":{"title":{"query":"the lazy fox","minimum_should_match":2}}})"),
+                UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"match_phrase":{"title":"brown fox"}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"match_phrase":{"title":"fox brown"}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"match_phrase_prefix":{"title":"quick bro"}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"multi_match":{"query":"ann","fields":["title","author.name^2"]}})"),
+                UnorderedElementsAre("1", "4"));
+    EXPECT_THAT(find(R"({"match":{"year":2010}})"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"match":{"none":"fox"}})"), IsEmpty());
+}
+
+TEST_F(Books, WholeValues) {
+    EXPECT_THAT(find(R"({"term":{"title.keyword":"The lazy dog"}})"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"term":{"title.keyword":"the lazy dog"}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"term":{"title":"lazy"}})"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"term":{"title":"Lazy"}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"term":{"year":{"value":2020}}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"term":{"sold":true}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"term":{"when":"2024-02-29"}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"terms":{"tags.keyword":["fast","slow"]}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"term":{"items.sku.keyword":"B2"}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"term":{"items.n":2}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"term":{"_id":3}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"ids":{"values":["4","9","1"]}})"), UnorderedElementsAre("1", "4"));
+    EXPECT_THAT(
+        find(R"({"term":{"author.name.keyword":{"value":"ANN LEE","case_insensitive":true}}})"),
+        UnorderedElementsAre("1", "4"));
+}
+
+TEST_F(Books, RangesAndPresence) {
+    EXPECT_THAT(find(R"({"range":{"year":{"gte":2001,"lt":2020}}})"),
+                UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"range":{"price":{"gt":9.5}}})"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"range":{"when":{"gte":"2024-02"}}})"), UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(find(R"({"range":{"when":{"lte":"2024-01"}}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"range":{"when":{"gte":"2024-02-20||/M","lt":"2024-02-20||/M+1M"}}})"),
+                UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(find(R"({"range":{"when":{"gte":"now-1d/d"}}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"range":{"title.keyword":{"gte":"The q"}}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"exists":{"field":"title"}})"), UnorderedElementsAre("1", "2", "3"));
+    EXPECT_THAT(find(R"({"exists":{"field":"tags"}})"), UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"exists":{"field":"items"}})"), ElementsAre("3"));
+    EXPECT_THAT(find(R"({"exists":{"field":"nothing"}})"), IsEmpty());
+}
+
+TEST_F(Books, Patterns) {
+    EXPECT_THAT(find(R"({"prefix":{"title.keyword":"The "}})"), UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"prefix":{"title":"qui"}})"), UnorderedElementsAre("1", "3"));
+    EXPECT_THAT(find(R"({"wildcard":{"author.name.keyword":"*n L?e"}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"wildcard":{"title":{"value":"f*x*"}}})"), UnorderedElementsAre("1", "3"));
+}
+
+TEST_F(Books, Combinations) {
+    EXPECT_THAT(find(R"({"bool":{"must":[{"match":{"title":"quick"}}],)"
+                     R"("must_not":{"term":{"year":2001}}}})"),
+                ElementsAre("3"));
+    EXPECT_THAT(find(R"({"bool":{"filter":{"exists":{"field":"title"}},)"
+                     R"("should":[{"term":{"sold":true}}]}})"),
+                UnorderedElementsAre("1", "2", "3"));
+    EXPECT_THAT(find(R"({"bool":{"should":[{"term":{"sold":true}},{"term":{"year":1999}},)"
+                     R"({"match":{"title":"quick"}}],"minimum_should_match":2}})"),
+                ElementsAre("1"));
+    EXPECT_THAT(find(R"({"bool":{}})"), UnorderedElementsAre("1", "2", "3", "4"));
+    EXPECT_THAT(find(R"({"constant_score":{"filter":{"term":{"year":1999}},"boost":3}})"),
+                ElementsAre("4"));
+    EXPECT_THAT(find(R"({"dis_max":{"queries":[{"term":{"year":1999}},{"term":{"year":2010}}]}})"),
+                UnorderedElementsAre("2", "4"));
+    EXPECT_THAT(find(R"({"match_none":{}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"nested":{"path":"items","query":{"term":{"items.n":1}}}})"),
+                ElementsAre("3"));
+}
+
+TEST_F(Books, LuceneSyntax) {
+    EXPECT_THAT(find_text("title:fox"), ElementsAre("1"));
+    EXPECT_THAT(find_text("year:2010"), ElementsAre("2"));
+    EXPECT_THAT(find_text("year:[2000 TO 2015} AND title:dog"), ElementsAre("2"));
+    EXPECT_THAT(find_text("\"brown fox\" OR year:>=2020"), UnorderedElementsAre("1", "3"));
+    EXPECT_THAT(find_text("quick -fox"), ElementsAre("3"));
+    EXPECT_THAT(find_text("quick AND NOT title:brown"), ElementsAre("3"));
+    EXPECT_THAT(find_text("title:(lazy OR brown)"), UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find_text("_exists_:items"), ElementsAre("3"));
+    EXPECT_THAT(find_text("title:qui*"), UnorderedElementsAre("1", "3"));
+    EXPECT_THAT(find_text("*"), UnorderedElementsAre("1", "2", "3", "4"));
+    EXPECT_THROW(find_text("title:[a"), QueryError);
+}
+
+TEST_F(Books, RefusesInElasticsearchsWords) {
+    EXPECT_EQ(refusal(R"({"foo":{}})"), "parsing_exception: unknown query [foo]");
+    EXPECT_THAT(refusal(R"({"match":{"a":"x","b":"y"}})"),
+                HasSubstr("[match] query doesn't support multiple fields, found [a] and [b]"));
+    EXPECT_THAT(refusal(R"({"fuzzy":{"title":"x"}})"), HasSubstr("[fuzzy] is not supported"));
+    EXPECT_THAT(refusal(R"({"match":{"title":{"query":"x","fuzziness":"AUTO"}}})"),
+                HasSubstr("[match] query does not support [fuzziness]"));
+    EXPECT_THAT(refusal(R"({"range":{"year":{"gte":"abc"}}})"), HasSubstr("number_format"));
+    EXPECT_THAT(refusal(R"({"term":{"year":"abc"}})"), HasSubstr("failed to create query"));
+    EXPECT_THAT(refusal("{"), HasSubstr("parsing_exception"));
+    try {
+        Query::parse("{\n  \"foo\": {}}");
+        ADD_FAILURE();
+    } catch (const QueryError& error) {
+        EXPECT_EQ(error.line(), 2U);
+        EXPECT_EQ(error.column(), 3U);
+    }
+}
+
+TEST_F(QueryTest, ScoresAsLucene) {
+    put("1", R"({"text":"hello"})");
+    DocumentSearch one;
+    one.query = Query::parse(R"({"match":{"text":"hello"}})");
+    EXPECT_NEAR(search(one).hits.at(0).score, 0.2876821, 1e-6);
+    one.query = Query::match_all();
+    EXPECT_EQ(search(one).hits.at(0).score, 1);
+    one.query = Query::parse(R"({"bool":{"filter":{"match":{"text":"hello"}}}})");
+    EXPECT_EQ(search(one).hits.at(0).score, 0);
+}
+
+TEST_F(Books, SortsAndGoesOn) {
+    DocumentSearch by_year;
+    SortKey key;
+    key.kind = SortKey::Kind::field;
+    key.field = "year";
+    key.descending = true;
+    by_year.sort = {key};
+    by_year.size = 2;
+    const FoundDocuments first = search(by_year);
+    EXPECT_EQ(first.total, 4U);
+    EXPECT_THAT(ids(first), ElementsAre("3", "2"));
+    by_year.after = first.hits.back().sort;
+    EXPECT_THAT(ids(search(by_year)), ElementsAre("1", "4"));
+    by_year.sort[0].field = "title";
+    by_year.after.reset();
+    EXPECT_THROW(search(by_year), QueryError);
+    by_year.sort[0].field = "unheard";
+    EXPECT_THROW(search(by_year), QueryError);
+    by_year.sort[0].if_unmapped = ValueType::long_number;
+    EXPECT_EQ(search(by_year).hits.size(), 2U);
+    by_year.sort[0] = {.kind = SortKey::Kind::field, .field = "price"};
+    by_year.size = 10;
+    EXPECT_THAT(ids(search(by_year)), ElementsAre("1", "2", "3", "4"));
+}
+
+TEST_F(Books, ASnapshotSeesOneState) {
+    const auto before = store_->snapshot("i");
+    put("5", R"({"title":"a late fox"})");
+    const std::vector<SearchPart> parts{{before, nullptr}};
+    DocumentSearch foxes;
+    foxes.query = Query::parse(R"({"match":{"title":"fox"}})");
+    EXPECT_EQ(search_documents(parts, foxes).total, 1U);
+    EXPECT_EQ(search(foxes).total, 2U);
+}
+
+TEST_F(QueryTest, NearestNeighboursWithFiltersAndInOldStates) {
+    IndexSettings settings;
+    settings.vectors = {{"v", 2, Similarity::l2_norm}};
+    store_->create("i", settings);
+    for (int i = 0; i < 10; ++i)
+        put(std::to_string(i), "{\"v\":[" + std::to_string(i) +
+                                   ",0],\"even\":" + (i % 2 == 0 ? "true" : "false") + "}");
+    EXPECT_THAT(find(R"({"knn":{"field":"v","query_vector":[3.2,0],"k":2}})"),
+                ElementsAre("3", "4"));
+    EXPECT_THAT(find(R"({"knn":{"field":"v","query_vector":[3.2,0],"k":2,)"
+                     R"("filter":{"term":{"even":true}}}})"),
+                ElementsAre("4", "2"));
+    EXPECT_THAT(find(R"({"exists":{"field":"v"}})").size(), 10U);
+    EXPECT_THAT(refusal(R"({"knn":{"field":"v","query_vector":[1],"k":2}})"),
+                HasSubstr("different dimension [1] than the index vectors [2]"));
+    const auto before = store_->snapshot("i");
+    put("3", R"({"v":[100,0]})");
+    find(R"({"knn":{"field":"v","query_vector":[3.2,0],"k":2}})");
+    DocumentSearch nearest;
+    nearest.query = Query::parse(R"({"knn":{"field":"v","query_vector":[3.2,0],"k":1}})");
+    const std::vector<SearchPart> parts{{before, nullptr}};
+    const FoundDocuments found = search_documents(parts, nearest);
+    EXPECT_EQ(before->document(found.hits.at(0).seq_no, false)->id, "3");
+}
+
+TEST_F(QueryTest, TheNearestOfSeveralIndicesCountTogether) {
+    IndexSettings settings;
+    settings.vectors = {{"v", 1, Similarity::l2_norm}};
+    store_->create("a", settings);
+    store_->create("b", settings);
+    put("a1", R"({"v":[1]})", "a");
+    put("a2", R"({"v":[2]})", "a");
+    put("b9", R"({"v":[9]})", "b");
+    DocumentSearch nearest;
+    document::Arena arena;
+    document::Value clause;
+    document::JsonError error;
+    document::JsonParser().parse(R"({"field":"v","query_vector":[0],"k":2})", arena, clause, error);
+    nearest.knn = {Query::knn(clause)};
+    EXPECT_THAT(ids(search(nearest, {"a", "b"})), ElementsAre("a1", "a2"));
+}
+
+TEST_F(Books, ReadsWhatMatchesInSlices) {
+    const auto query = Query::parse(R"({"exists":{"field":"title"}})");
+    std::vector<std::string> all;
+    for (const auto& slice : store_->scan_slices("i", 3, query)) {
+        RecordBatch batch;
+        while (slice->read(batch, 1, 1U << 20U)) {
+            for (const Record& record : batch.records)
+                all.push_back(record.id);
+        }
+    }
+    EXPECT_THAT(all, UnorderedElementsAre("1", "2", "3"));
+    EXPECT_EQ(store_->scan("i", query)->progress().records_total, 3U);
+}
+
+TEST_F(Books, KnowsFieldsAndKeepsAttributes) {
+    std::map<std::string, std::string> types;
+    for (const FieldInfo& field : store_->info("i").fields)
+        types[field.path] = field.type;
+    EXPECT_EQ(types["year"], "long");
+    EXPECT_EQ(types["price"], "float");
+    EXPECT_EQ(types["sold"], "boolean");
+    EXPECT_EQ(types["when"], "date");
+    EXPECT_EQ(types["items.n"], "long");
+    EXPECT_EQ(types["author.name"], "text");
+    store_->set_attributes("i", {{"mappings", R"({"properties":{"title":{"type":"keyword"}}})"}});
+    EXPECT_THAT(find(R"({"match":{"title":"fox"}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"match":{"title":"The lazy dog"}})"), ElementsAre("2"));
+    store_ = IndexStore::open(dir_);
+    EXPECT_EQ(store_->attributes("i").size(), 1U);
+}
+
+TEST(DateMath, ReadsRoundsAndAdds) {
+    DateOptions options;
+    options.now_millis = 1'700'000'000'000;  // 2023-11-14T22:13:20Z
+    EXPECT_EQ(format_date(*parse_date_math("now/d", options)), "2023-11-14T00:00:00.000Z");
+    EXPECT_EQ(format_date(*parse_date_math("now-1M/M", options)), "2023-10-01T00:00:00.000Z");
+    EXPECT_EQ(format_date(*parse_date_math("2024-01-31||+1M", options)),
+              "2024-02-29T00:00:00.000Z");
+    options.edge = DateEdge::end;
+    EXPECT_EQ(format_date(*parse_date_math("now/d", options)), "2023-11-14T23:59:59.999Z");
+    EXPECT_EQ(format_date(*parse_date("2024-02", options)), "2024-02-29T23:59:59.999Z");
+    EXPECT_EQ(parse_date("2024-05-31T10:00:00.5+02:00"), parse_date("2024-05-31T08:00:00.500Z"));
+    EXPECT_FALSE(parse_date("2024-13-01"));
+    EXPECT_FALSE(parse_date("tomorrow"));
+    EXPECT_TRUE(looks_like_date("2024-05-31"));
+    EXPECT_FALSE(looks_like_date("2024"));
+}
+
+}  // namespace
+}  // namespace penstock::io
