@@ -84,7 +84,7 @@ void Batch::fail(std::uint32_t record, document::Failure failure, bool parsed) {
 void Batch::parse(const BatchSettings& settings) {
     clear();
     std::optional<FieldPath> id_path;
-    if (!settings.id_field.empty()) id_path = std::move(*FieldPath::parse(settings.id_field));
+    if (!settings.id_field.empty()) id_path = *FieldPath::parse(settings.id_field);
     ids_.assign(records.records.size(), {});
     for (std::uint32_t i = 0; i < records.records.size(); ++i) {
         parse_record(i, settings, id_path ? &*id_path : nullptr);
@@ -101,11 +101,11 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings,
     document::JsonError error;
     document::JsonOptions options;
     options.borrow_text = true;  // the buffer lives as long as the documents
-    if (!parser_.parse(records.text(record), arena_, source, error, options)) {
-        return fail(
-            number,
-            document::failure(reason(error, records.text(record)), document::FailureType::parse),
-            false);
+    std::string_view text = records.text(record);
+    if (settings.filter) text = keep(settings.filter(std::string(text)));
+    if (!parser_.parse(text, arena_, source, error, options)) {
+        return fail(number, document::failure(reason(error, text), document::FailureType::parse),
+                    false);
     }
     if (!source.is_object()) {
         return fail(number,
@@ -120,13 +120,12 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings,
     Document& made = documents_.emplace_back(arena_);
     made.original = records.text(record);
     made.slot = number;
-    take_metadata(made, source.as_object());
-    if (!record.id.empty()) made.set_meta(Meta::id, Value::string(record.id));
-    if (!record.routing.empty()) made.set_meta(Meta::routing, Value::string(record.routing));
-    if (record.version >= 0) made.set_meta(Meta::version, Value::integer(record.version));
-    if (!settings.honour_index || made.meta(Meta::index).is_null()) {
-        made.set_meta(Meta::index, Value::string(settings.index));
+    if (settings.metadata_in_source) {
+        take_metadata(made, source.as_object());
+    } else {
+        made.set_source(source);
     }
+    set_metadata(made, record, settings);
     if (id_path != nullptr) {
         std::string id;
         const Value* field = made.find(*id_path);
@@ -146,6 +145,24 @@ void Batch::parse_record(std::uint32_t number, const BatchSettings& settings,
     ids_[number] = string_or_empty(made.meta(Meta::id));
     made.commit();
     live_.push_back(&made);
+}
+
+void Batch::set_metadata(Document& made, const io::Record& record, const BatchSettings& settings) {
+    if (!record.id.empty()) made.set_meta(Meta::id, Value::string(record.id));
+    if (!record.routing.empty()) made.set_meta(Meta::routing, Value::string(record.routing));
+    if (settings.routing != Routing::keep) {
+        made.set_meta(Meta::routing, settings.routing == Routing::fixed
+                                         ? Value::string(settings.routing_value)
+                                         : Value::null());
+    }
+    if (record.version >= 0) made.set_meta(Meta::version, Value::integer(record.version));
+    if (settings.in_place) {
+        made.set_meta(Meta::index, Value::string(record.index));
+        made.set_meta(Meta::if_seq_no, Value::integer(static_cast<std::int64_t>(record.offset)));
+        made.set_meta(Meta::if_primary_term, Value::integer(1));
+    } else if (!settings.honour_index || made.meta(Meta::index).is_null()) {
+        made.set_meta(Meta::index, Value::string(settings.index));
+    }
 }
 
 /// Metadata members of the source (`_id`, `_routing`, ...) become metadata; a search hit's or

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@
 
 namespace penstock::job {
 
+/// What becomes of the routing that a document comes with.
+enum class Routing : std::uint8_t { keep, discard, fixed };
+
 /// How records become documents and documents become items.
 struct BatchSettings {
     std::string index;  ///< `_index` of documents that bring none
@@ -25,6 +29,15 @@ struct BatchSettings {
     bool honour_index = false;  ///< documents may name their own `_index`; else it is `index`
     io::WriteOp op = io::WriteOp::index;
     io::VersionType version_type = io::VersionType::internal;
+    Routing routing = Routing::keep;
+    std::string routing_value;  ///< for `fixed`
+    /// Members such as `_id` become metadata, as dumps have them. Off: a source is taken as it is.
+    bool metadata_in_source = true;
+    /// Documents go back to the index that they were read from, and only where they have not
+    /// changed since: Record::offset is then the sequence number, as an index's scan gives it.
+    bool in_place = false;
+    /// What is left of a source's text, before the pipeline; empty: all. Called by several threads.
+    std::function<std::string(std::string)> filter;
 };
 
 /// A document that goes to the dead letter, or is reported, instead of to the sink.
@@ -63,6 +76,8 @@ class Batch {
     void parse_record(std::uint32_t record, const BatchSettings& settings,
                       const document::FieldPath* id_path);
     void take_metadata(document::Document& document, const document::Object& source);
+    void set_metadata(document::Document& document, const io::Record& record,
+                      const BatchSettings& settings);
     void fail(std::uint32_t record, document::Failure failure, bool parsed);
     std::string_view keep(std::string text);
 

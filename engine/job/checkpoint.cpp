@@ -58,8 +58,14 @@ Checkpoint read(const json::object& object) {
     checkpoint.totals = read_totals(object.at("totals").as_object());
     for (const json::value& item : object.at("slices").as_array()) {
         const json::object& slice = item.as_object();
-        checkpoint.slices.push_back({text(slice, "position"), number(slice, "acknowledged"),
-                                     number(slice, "started"), slice.at("finished").as_bool()});
+        SliceCheckpoint& read_slice = checkpoint.slices.emplace_back();
+        read_slice.position = text(slice, "position");
+        read_slice.acknowledged = number(slice, "acknowledged");
+        read_slice.started = number(slice, "started");
+        read_slice.finished = slice.at("finished").as_bool();
+        // Files of earlier releases have the sum alone.
+        if (const json::value* totals = slice.if_contains("totals"))
+            read_slice.totals = read_totals(totals->as_object());
     }
     return checkpoint;
 }
@@ -85,7 +91,8 @@ void CheckpointFile::save(const Checkpoint& checkpoint) const {
         slices.push_back(json::object{{"position", slice.position},
                                       {"acknowledged", slice.acknowledged},
                                       {"started", slice.started},
-                                      {"finished", slice.finished}});
+                                      {"finished", slice.finished},
+                                      {"totals", write_totals(slice.totals)}});
     }
     json::object object{{"version", format_version},
                         {"job", checkpoint.job},

@@ -9,16 +9,6 @@
 
 namespace penstock::job {
 
-/// One slice's progress. `started` counts records whose writing had begun when the run ended: those
-/// after `acknowledged` may or may not have been written. Kept only where writing twice would be a
-/// conflict.
-struct SliceCheckpoint {
-    std::string position;            ///< io::Source::position, of what is acknowledged
-    std::uint64_t acknowledged = 0;  ///< records, from the start of the slice
-    std::uint64_t started = 0;
-    bool finished = false;
-};
-
 /// Counts carried over from run to run.
 struct Totals {
     std::uint64_t read = 0;  ///< records taken from the source
@@ -31,6 +21,17 @@ struct Totals {
     std::uint64_t version_conflicts = 0;
     std::uint64_t batches = 0;
     bool source_incomplete = false;  ///< a part of the source could not be read
+};
+
+/// One slice's progress. `started` counts records whose writing had begun when the run ended: those
+/// after `acknowledged` may or may not have been written. Kept only where writing twice would be a
+/// conflict.
+struct SliceCheckpoint {
+    std::string position;            ///< io::Source::position, of what is acknowledged
+    std::uint64_t acknowledged = 0;  ///< records, from the start of the slice
+    std::uint64_t started = 0;
+    bool finished = false;
+    Totals totals;  ///< this slice's share
 };
 
 /// What a later run needs to go on: taken after the destination has acknowledged, so that

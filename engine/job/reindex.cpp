@@ -11,6 +11,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <map>
 #include <mutex>
 
 #include "engine/runtime/await.h"
@@ -43,7 +44,7 @@ struct Work {
     asio::strand<asio::any_io_executor> strand;
     asio::cancellation_signal cancel;
     asio::experimental::concurrent_channel<void(error_code)> done;
-    std::unique_ptr<pipeline::Executor> executor;
+    std::map<const pipeline::Pipeline*, std::unique_ptr<pipeline::Executor>> executors;
 };
 using WorkPtr = std::shared_ptr<Work>;
 
@@ -54,6 +55,7 @@ struct Slice {
         // A slice of an index knows its range by this alone: at a resume the others' ranges would
         // else be of one state of the index and its own of another.
         checkpoint.position = source->position();
+        progress = source->progress();
     }
 
     std::unique_ptr<io::Source> source;
@@ -63,8 +65,11 @@ struct Slice {
     std::uint64_t read = 0;          // records, from the slice's start
     std::uint64_t replay_until = 0;  // records before this may have been written by an earlier run
     std::uint64_t limit = ~std::uint64_t{0};
-    io::Progress progress;         // guarded by Impl::mutex
+    std::atomic<bool> stopped{false};  // this slice alone is to read no more
+    // Guarded by Impl::mutex:
+    io::Progress progress;
     Clock::time_point next_batch;  // when throttling lets the next one go
+    std::chrono::nanoseconds throttled{0};
 };
 
 std::string describe(const std::exception_ptr& problem) {
@@ -86,6 +91,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
           parts(std::move(the_parts)),
           sink_lock(the_runtime.cpu(), 1),
           ended(the_runtime.cpu(), parts.sources.size() * 2) {
+        if (parts.pipeline != nullptr) stages.push_back({parts.pipelines, parts.pipeline});
         std::size_t window = settings.batches_in_flight;
         if (window == 0) window = static_cast<std::size_t>(runtime.cpu_threads()) + 1;
         std::size_t count = parts.sources.size();
@@ -106,7 +112,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     // ---- reading
 
     awaitable<void> read_slice(Slice& slice) {
-        while (!stopping && slice.read < slice.limit) {
+        while (!stopping && !slice.stopped && slice.read < slice.limit) {
             WorkPtr work = take_work();
             std::size_t most = static_cast<std::size_t>(
                 std::min<std::uint64_t>(settings.size, slice.limit - slice.read));
@@ -139,16 +145,34 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     static awaitable<void> process(std::shared_ptr<Impl> self, WorkPtr work) {
         Batch& batch = work->batch;
         batch.parse(self->settings.batch);
-        if (self->parts.pipeline == nullptr) {
-            batch.results().assign(batch.documents().size(), {pipeline::Fate::done, {}});
-        } else {
-            if (!work->executor) {
-                work->executor = std::make_unique<pipeline::Executor>(self->parts.pipelines,
-                                                                      *self->parts.pipeline);
-            }
-            co_await work->executor->run(batch.documents(), batch.results());
-        }
+        batch.results().assign(batch.documents().size(), {pipeline::Fate::done, {}});
+        for (const PipelineStage& stage : self->stages_of(batch))
+            co_await run_stage(*work, stage);
         batch.render(self->settings.batch);
+    }
+
+    const std::vector<PipelineStage>& stages_of(const Batch& batch) const {
+        if (parts.stages.empty() || batch.records.records.empty()) return stages;
+        const auto found = parts.stages.find(batch.records.records.front().index);
+        return found == parts.stages.end() ? stages : found->second;
+    }
+
+    /// What the stages before have let through goes through this one.
+    static awaitable<void> run_stage(Work& work, const PipelineStage& stage) {
+        std::unique_ptr<pipeline::Executor>& executor = work.executors[stage.pipeline];
+        if (!executor) executor = std::make_unique<pipeline::Executor>(stage.set, *stage.pipeline);
+        std::vector<pipeline::ExecutionResult>& results = work.batch.results();
+        std::vector<document::Document*> passing;
+        std::vector<std::size_t> places;
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            if (results[i].fate != pipeline::Fate::done) continue;
+            passing.push_back(work.batch.documents()[i]);
+            places.push_back(i);
+        }
+        std::vector<pipeline::ExecutionResult> made;
+        co_await executor->run(passing, made);
+        for (std::size_t i = 0; i < made.size(); ++i)
+            results[places[i]] = std::move(made[i]);
     }
 
     // ---- writing
@@ -190,14 +214,18 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         std::vector<io::ItemResult> results;
         const std::span<const io::WriteItem> items = writable(batch);
         if (!items.empty()) parts.sink->write(items, results);
-        std::string conflict;
+        Trouble trouble;
         for (std::size_t i = 0; i < results.size(); ++i)
-            count(slice, work, i, results[i], change, conflict);
+            count(slice, work, i, results[i], change, trouble);
         for (const io::Record& record : batch.records.records) {
             if (record.kind == io::RecordKind::bad_source) change.source_incomplete = true;
         }
         change.failed = batch.failed().size();
-        report_failures(batch);
+        if (settings.collect_failures) {
+            collect_failures(batch, trouble);
+        } else {
+            report_failures(batch);
+        }
         slice.checkpoint.position = work.end_position;
         slice.checkpoint.acknowledged = work.first_record + change.read;
         slice.checkpoint.started =
@@ -205,12 +233,23 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         {
             std::lock_guard lock(mutex);
             add(status.totals, change);
+            add(slice.checkpoint.totals, change);
             status.written_now += change.read;
+            status.failures.insert(status.failures.end(), trouble.notes.begin(),
+                                   trouble.notes.end());
         }
         if (parts.checkpoint) parts.checkpoint->save(current_checkpoint());
         // Known and counted, so a resume goes on behind it.
-        if (!conflict.empty()) fail(std::make_exception_ptr(Error(conflict)));
+        if (!trouble.conflict.empty()) fail(std::make_exception_ptr(Error(trouble.conflict)));
+        if (!trouble.notes.empty())
+            fail(std::make_exception_ptr(Error(trouble.notes.front().message)));
     }
+
+    /// What ends the job behind a batch.
+    struct Trouble {
+        std::string conflict;
+        std::vector<FailureNote> notes;  // with collect_failures
+    };
 
     /// Writing such an item a second time is a conflict with itself. A resume has to tell that from
     /// a conflict with somebody else's document, so it must know what may have been written.
@@ -229,38 +268,71 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     }
 
     void count(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result,
-               Totals& change, std::string& conflict) {
+               Totals& change, Trouble& trouble) {
         if (result.ok()) {
             std::string_view what = result.result;
             ++(what == "created"   ? change.created
                : what == "deleted" ? change.deleted
                                    : change.updated);
-            return;
+        } else if (result.status == 409) {
+            count_conflict(slice, work, i, result, change, trouble);
+        } else if (settings.collect_failures) {
+            trouble.notes.push_back(note(work, i, result));
+        } else {
+            document::Failure failure = document::failure(std::move(result.error_reason));
+            failure.type = document::FailureType::illegal_argument;
+            work.batch.failed().push_back({work.batch.record_of(i), std::move(failure), true});
         }
+    }
+
+    void count_conflict(const Slice& slice, Work& work, std::size_t i, io::ItemResult& result,
+                        Totals& change, Trouble& trouble) {
         std::uint32_t record = work.batch.record_of(i);
-        if (result.status == 409) {
-            if (work.first_record + record < slice.replay_until) {
-                ++change.noops;  // written by the run that was killed
-                return;
-            }
-            ++change.version_conflicts;
-            if (settings.conflicts == Conflicts::abort && conflict.empty()) {
-                conflict = result.error_reason + " (document at " +
-                           work.batch.records.location(work.batch.records.records[record]) +
-                           "; conflicts=proceed counts such documents and goes on)";
-            }
+        if (work.first_record + record < slice.replay_until) {
+            ++change.noops;  // written by the run that was killed
             return;
         }
-        document::Failure failure = document::failure(std::move(result.error_reason));
-        failure.type = document::FailureType::illegal_argument;
-        work.batch.failed().push_back({record, std::move(failure), true});
+        ++change.version_conflicts;
+        if (settings.conflicts == Conflicts::proceed) return;
+        if (settings.collect_failures) {
+            trouble.notes.push_back(note(work, i, result));
+        } else if (trouble.conflict.empty()) {
+            trouble.conflict = result.error_reason + " (document at " +
+                               work.batch.records.location(work.batch.records.records[record]) +
+                               "; conflicts=proceed counts such documents and goes on)";
+        }
+    }
+
+    static FailureNote note(const Work& work, std::size_t i, const io::ItemResult& result) {
+        const Batch& batch = work.batch;
+        const io::WriteItem& item = batch.items()[i];
+        return {batch.records.location(batch.records.records[batch.record_of(i)]),
+                std::string(item.index),
+                std::string(item.id),
+                result.error_type,
+                result.error_reason,
+                result.status};
+    }
+
+    /// The documents that did not get as far as the sink.
+    void collect_failures(Batch& batch, Trouble& trouble) const {
+        for (const FailedDocument& failed : batch.failed()) {
+            const io::DeadDocument dead = batch.dead_letter(failed);
+            trouble.notes.push_back(
+                {std::string(dead.location),
+                 settings.batch.in_place ? std::string(dead.index) : settings.batch.index,
+                 std::string(dead.id), std::string(dead.type), std::string(dead.message),
+                 document::http_status(failed.failure.type)});
+        }
     }
 
     /// All items; where a failure ends the job, those of the documents before the first that
     /// failed.
     std::span<const io::WriteItem> writable(Batch& batch) const {
         std::span<const io::WriteItem> items = batch.items();
-        if (parts.dead_letter || parts.on_failed || batch.failed().empty()) return items;
+        if (settings.collect_failures || parts.dead_letter || parts.on_failed ||
+            batch.failed().empty())
+            return items;
         std::uint32_t first_failed = ~std::uint32_t{0};
         for (const FailedDocument& failed : batch.failed())
             first_failed = std::min(first_failed, failed.record);
@@ -323,22 +395,37 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     /// Holds the slice back until its share of the rate allows the next batch. Short waits, so that
     /// a cancel or another rate takes effect soon.
     awaitable<void> throttle(Slice& slice, std::size_t records) {
-        auto now = Clock::now();
-        slice.next_batch = std::max(slice.next_batch, now);
-        double rate = requests_per_second();
-        if (rate <= 0) co_return;
-        constexpr double longest_wait = 1e9;  // seconds; the clock's range is not much more
-        double wait = static_cast<double>(records) * static_cast<double>(slices.size()) / rate;
-        slice.next_batch += std::chrono::duration_cast<Clock::duration>(
-            std::chrono::duration<double>(std::min(wait, longest_wait)));
+        const auto begun = Clock::now();
         asio::steady_timer timer(co_await asio::this_coro::executor);
-        while (!stopping && requests_per_second() == rate && Clock::now() < slice.next_batch) {
-            auto from = Clock::now();
-            timer.expires_at(std::min(slice.next_batch, from + std::chrono::milliseconds(100)));
+        auto next = Clock::time_point::max();
+        while (!stopping && !slice.stopped) {
+            // Another rate that is higher holds for this batch too.
+            next = std::min(next, begun + time_for(records));
+            const auto from = Clock::now();
+            set_next_batch(slice, next);
+            if (next <= from) break;
+            timer.expires_at(std::min(next, from + std::chrono::milliseconds(100)));
             co_await timer.async_wait(use_awaitable);
             std::lock_guard lock(mutex);
             status.throttled += Clock::now() - from;
+            slice.throttled += Clock::now() - from;
         }
+        set_next_batch(slice, begun);
+    }
+
+    Clock::duration time_for(std::size_t records) const {
+        const double rate = requests_per_second();
+        if (rate <= 0) return Clock::duration::zero();
+        constexpr double longest_wait = 1e9;  // seconds; the clock's range is not much more
+        const double wait =
+            static_cast<double>(records) * static_cast<double>(slices.size()) / rate;
+        return std::chrono::duration_cast<Clock::duration>(
+            std::chrono::duration<double>(std::min(wait, longest_wait)));
+    }
+
+    void set_next_batch(Slice& slice, Clock::time_point time) {
+        std::lock_guard lock(mutex);
+        slice.next_batch = time;
     }
 
     double requests_per_second() const {
@@ -405,7 +492,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         }
     }
 
-    awaitable<ReindexStatus> run() {
+    awaitable<void> run() {
         {
             std::lock_guard lock(mutex);
             start = Clock::now();
@@ -431,7 +518,6 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         status.state = aborted     ? (cancelled ? ReindexState::cancelled : ReindexState::failed)
                        : cancelled ? ReindexState::cancelled
                                    : ReindexState::finished;
-        co_return status;
     }
 
     void conclude() {
@@ -442,6 +528,20 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         for (SliceCheckpoint& slice : checkpoint.slices)
             slice.finished = checkpoint.finished;
         parts.checkpoint->save(checkpoint);
+    }
+
+    /// With the mutex held.
+    SliceStatus slice_status(const Slice& slice) const {
+        SliceStatus now;
+        now.totals = slice.checkpoint.totals;
+        now.total = now.totals.read;
+        if (status.state != ReindexState::finished)
+            now.total = std::max(now.total,
+                                 std::min(slice.limit, slice.progress.records_total.value_or(0)));
+        now.throttled = slice.throttled;
+        now.throttled_until = std::max(slice.next_batch - Clock::now(), Clock::duration::zero());
+        now.cancelled = cancelled || slice.stopped;
+        return now;
     }
 
     ReindexStatus snapshot() const {
@@ -462,6 +562,10 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             bytes = bytes && slice->progress.bytes_total.has_value();
             records = records && slice->progress.records_total.has_value();
         }
+        for (const auto& slice : slices) {
+            now.slices.push_back(slice_status(*slice));
+            now.total += now.slices.back().total;
+        }
         if (bytes) now.progress.bytes_total = total_bytes;
         if (records) now.progress.records_total = total_records;
         return now;
@@ -470,6 +574,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     runtime::Runtime& runtime;
     ReindexSettings settings;
     ReindexParts parts;
+    std::vector<PipelineStage> stages;  // where parts.stages has none
     std::vector<std::unique_ptr<Slice>> slices;
     asio::experimental::concurrent_channel<void(error_code)> sink_lock;  // held while full
     asio::experimental::concurrent_channel<void(error_code)> ended;
@@ -518,9 +623,8 @@ void Reindex::resume(const Checkpoint& checkpoint) {
 
 awaitable<ReindexStatus> Reindex::run() {
     std::shared_ptr<Impl> impl = impl_;
-    ReindexStatus status = co_await impl->run();
-    status.progress = impl->snapshot().progress;
-    co_return status;
+    co_await impl->run();
+    co_return impl->snapshot();
 }
 
 ReindexStatus Reindex::status() const {
@@ -545,6 +649,12 @@ void Reindex::cancel_now() {
         // On the batch's own strand: a cancellation slot is not thread-safe.
         asio::post(work->strand, [work] { work->cancel.emit(asio::cancellation_type::terminal); });
     }
+}
+
+void Reindex::cancel_slice(std::size_t slice) {
+    Slice& stopped = *impl_->slices.at(slice);
+    stopped.stopped = true;
+    stopped.source->interrupt();
 }
 
 void Reindex::rethrottle(double requests_per_second) {

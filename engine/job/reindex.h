@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,14 +33,26 @@ struct ReindexSettings {
     std::optional<std::uint64_t> max_docs;  ///< over all slices, divided evenly
     Conflicts conflicts = Conflicts::abort;
     double requests_per_second = -1;  ///< documents a second over all slices; -1: no limit
-    std::string fingerprint;          ///< of all that decides the result; see Checkpoint::job
+    /// How Elasticsearch ends a job: of a batch with failures all is written that can be, its
+    /// failures (conflicts too, where they abort) are in the status, whole, and nothing follows.
+    bool collect_failures = false;
+    std::string fingerprint;  ///< of all that decides the result; see Checkpoint::job
     std::string description;
+};
+
+/// One pipeline, and the set that holds it with all that it calls.
+struct PipelineStage {
+    std::shared_ptr<const pipeline::PipelineSet> set;
+    const pipeline::Pipeline* pipeline = nullptr;
 };
 
 /// What the job works with. One sink for all slices; one source a slice.
 struct ReindexParts {
     std::shared_ptr<const pipeline::PipelineSet> pipelines;
     const pipeline::Pipeline* pipeline = nullptr;  ///< null: documents go as they are
+    /// Instead of `pipeline`, for documents of the index that is the key: run one after another.
+    /// A batch's documents then are of one index (see io::Record::index).
+    std::map<std::string, std::vector<PipelineStage>, std::less<>> stages;
     std::vector<std::unique_ptr<io::Source>> sources;
     std::unique_ptr<io::Sink> sink;
     std::unique_ptr<io::DeadLetter> dead_letter;  ///< may be null
@@ -61,6 +74,15 @@ struct FailureNote {
     int status = 400;  ///< as Elasticsearch's bulk answer has it
 };
 
+/// One slice's part of it.
+struct SliceStatus {
+    Totals totals;
+    std::uint64_t total = 0;  ///< documents to do, as far as it is known; at least those read
+    std::chrono::nanoseconds throttled{0};
+    std::chrono::nanoseconds throttled_until{0};  ///< how long it still waits
+    bool cancelled = false;
+};
+
 /// A moment's numbers. Totals include earlier runs of a resumed job; `read_now` is this run's.
 struct ReindexStatus {
     ReindexState state = ReindexState::running;
@@ -73,7 +95,9 @@ struct ReindexStatus {
     io::Progress progress;  ///< summed over the slices
     bool resumed = false;
     std::string error;                  ///< why it failed
-    std::vector<FailureNote> failures;  ///< the first of this run
+    std::vector<FailureNote> failures;  ///< the first of this run; see collect_failures
+    std::vector<SliceStatus> slices;
+    std::uint64_t total = 0;  ///< summed over the slices
 };
 
 /// Runs once. Reading, processing and writing overlap, joined by bounded queues: a slow model or
@@ -98,6 +122,9 @@ class Reindex {
     void cancel();
     /// Also gives up what is in flight (it is done again by a resume).
     void cancel_now();
+    /// Ends one slice as cancel() ends all.
+    void cancel_slice(std::size_t slice);
+    /// A higher rate holds at once, a lower one after the batch that waits.
     void rethrottle(double requests_per_second);
 
   private:

@@ -9,6 +9,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "processors/builtin.h"
 
@@ -283,7 +284,7 @@ TEST_F(ReindexTest, CreateAfterACrashCountsItsOwnDocumentsAsThere) {
     for (int i = 0; i < 15; ++i)
         store_.writes[std::to_string(i)] = 1;  // written, of which 10 were acknowledged
     Checkpoint checkpoint;
-    checkpoint.slices = {{"10", 10, 20, false}};
+    checkpoint.slices = {{"10", 10, 20, false, {}}};
     Reindex reindex(runtime_, settings_, parts(40));
     reindex.resume(checkpoint);
     ReindexStatus status = run(reindex);
@@ -346,6 +347,54 @@ TEST_F(ReindexTest, ThrottlesAndRethrottles) {
     EXPECT_GE(slow.took, 490ms);
     EXPECT_GT(slow.throttled, 100ms);
     EXPECT_EQ(status.totals.read, 100000u);
+}
+
+TEST_F(ReindexTest, ALowerRateDoesNotOutliveAHigherOne) {
+    settings_.requests_per_second = 1e-6;
+    Reindex reindex(runtime_, settings_, parts(30));
+    auto done = boost::asio::co_spawn(runtime_.cpu(), reindex.run(), boost::asio::use_future);
+    while (reindex.status().slices[0].throttled_until < 1h)
+        std::this_thread::sleep_for(1ms);
+    reindex.rethrottle(100);  // a tenth of a second for each batch
+    ASSERT_EQ(done.wait_for(30s), std::future_status::ready);
+    EXPECT_EQ(done.get().totals.read, 30u);
+}
+
+TEST_F(ReindexTest, CollectsTheFailuresOfABatchAndEndsBehindIt) {
+    settings_.collect_failures = true;
+    settings_.batch.op = io::WriteOp::create;
+    settings_.batch.index = "dest";
+    store_.writes["12"] = 1;
+    ReindexParts made = parts(1000);
+    made.on_failed = nullptr;
+    source_->bad = 14;
+    sink_->refuse = "13";
+    const ReindexStatus status = run(std::move(made));
+    EXPECT_EQ(status.state, ReindexState::failed);
+    ASSERT_EQ(status.failures.size(), 3u);
+    EXPECT_EQ(status.failures[0].id, "12");
+    EXPECT_EQ(status.failures[0].status, 409);
+    EXPECT_EQ(status.failures[1].message, "wrong dimensions");
+    EXPECT_EQ(status.failures[2].status, 400);
+    EXPECT_EQ(status.failures[2].index, "dest");
+    EXPECT_EQ(status.totals.version_conflicts, 1u);
+    EXPECT_EQ(store_.writes.size(), 18u) << "all but the refused and the broken one";
+    EXPECT_EQ(status.totals.read, 20u);
+}
+
+TEST_F(ReindexTest, ASliceCanBeCancelledAlone) {
+    ReindexParts made = parts(1000, "", 2);
+    MemorySink* sink = sink_;
+    Reindex reindex(runtime_, settings_, std::move(made));
+    sink->before_write = [&](int batch) {
+        if (batch == 1) reindex.cancel_slice(0);
+    };
+    const ReindexStatus status = run(reindex);
+    EXPECT_EQ(status.state, ReindexState::finished);
+    EXPECT_TRUE(status.slices[0].cancelled);
+    EXPECT_FALSE(status.slices[1].cancelled);
+    EXPECT_LT(status.slices[0].totals.read, 1000u);
+    EXPECT_EQ(status.slices[1].totals.read, 1000u);
 }
 
 TEST_F(ReindexTest, RefusesTheCheckpointOfAnotherJob) {
