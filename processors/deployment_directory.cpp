@@ -5,7 +5,7 @@ namespace penstock::processors {
 void check_deployment(const pipeline::Config& config, const DeploymentDirectory& directory,
                       std::string_view option, const std::string& id) {
     directory.note_use(id);
-    if (directory.declared().contains(id)) return;
+    if (directory.open() || directory.declared().contains(id)) return;
     std::vector<std::string_view> names(directory.declared().begin(), directory.declared().end());
     std::string list;
     for (std::string_view name : names)

@@ -19,11 +19,13 @@ namespace penstock::processors {
 class DeploymentDirectory {
   public:
     /// `deployments` may be null where nothing is run (lint, inspect).
+    /// `open`: deployments come and go while pipelines run, so that any name may be used.
     DeploymentDirectory(std::shared_ptr<inference::Deployments> deployments,
-                        std::set<std::string> declared)
-        : deployments_(std::move(deployments)), declared_(std::move(declared)) {}
+                        std::set<std::string> declared, bool open = false)
+        : deployments_(std::move(deployments)), declared_(std::move(declared)), open_(open) {}
 
     const std::set<std::string>& declared() const { return declared_; }
+    bool open() const { return open_; }
     void note_use(const std::string& id) const {
         std::lock_guard lock(mutex_);
         used_.insert(id);
@@ -45,6 +47,7 @@ class DeploymentDirectory {
   private:
     std::shared_ptr<inference::Deployments> deployments_;
     std::set<std::string> declared_;
+    bool open_;
     mutable std::mutex mutex_;
     mutable std::set<std::string> used_;
 };

@@ -139,13 +139,25 @@ std::shared_ptr<Deployment> Deployments::find(std::string_view id) const {
 
 std::shared_ptr<Deployment> Deployments::resolve(std::string_view id) const {
     if (auto deployment = find(id)) return deployment;
+    const std::string model_id = model_of(id);
     std::shared_ptr<Deployment> only;
     for (const auto& deployment : list()) {
-        if (deployment->config().model_id != id) continue;
+        if (deployment->config().model_id != model_id) continue;
         if (only) return nullptr;
         only = deployment;
     }
     return only;
+}
+
+void Deployments::set_model_aliases(std::map<std::string, std::string, std::less<>> aliases) {
+    std::lock_guard lock(mutex_);
+    model_aliases_.swap(aliases);
+}
+
+std::string Deployments::model_of(std::string_view id) const {
+    std::lock_guard lock(mutex_);
+    const auto found = model_aliases_.find(id);
+    return found == model_aliases_.end() ? std::string(id) : found->second;
 }
 
 InferError Deployments::unknown(std::string_view id) const {
@@ -155,7 +167,8 @@ InferError Deployments::unknown(std::string_view id) const {
         const std::string text =
             "[" + deployment->id() + "] " + std::string(name(deployment->state()));
         there += (there.empty() ? "" : ", ") + text;
-        if (deployment->config().model_id == id) of_model += (of_model.empty() ? "" : ", ") + text;
+        if (deployment->config().model_id == model_of(id))
+            of_model += (of_model.empty() ? "" : ", ") + text;
     }
     std::string reason = "Could not find trained model [" + std::string(id) + "]";
     if (!of_model.empty()) {

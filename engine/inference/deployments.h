@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -53,8 +54,14 @@ class Deployments {
 
     /// By deployment_id; null when there is none.
     std::shared_ptr<Deployment> find(std::string_view id) const;
-    /// By deployment_id, or by model_id when that model has exactly one deployment.
+    /// By deployment_id, or by model_id (or a name of the model, see set_model_aliases) when that
+    /// model has exactly one deployment.
     std::shared_ptr<Deployment> resolve(std::string_view id) const;
+    /// Other names of models, as Elasticsearch's model aliases: alias to model_id. Replaces those
+    /// there were.
+    void set_model_aliases(std::map<std::string, std::string, std::less<>> aliases);
+    /// The model that an alias stands for; `id` itself when it is none.
+    std::string model_of(std::string_view id) const;
     /// What a request to an id that resolve does not know is answered with: 404, with what there
     /// is.
     InferError unknown(std::string_view id) const;
@@ -80,8 +87,9 @@ class Deployments {
     std::mutex change_mutex_;  // one start or change at a time, so that reservations add up; taken
                                // before mutex_
     mutable std::mutex
-        mutex_;  // guards by_id_; never held while waiting, for every request looks an id up
+        mutex_;  // guards what follows; never held while waiting, for every request looks an id up
     std::map<std::string, std::shared_ptr<Deployment>, std::less<>> by_id_;
+    std::map<std::string, std::string, std::less<>> model_aliases_;
 };
 
 }  // namespace penstock::inference

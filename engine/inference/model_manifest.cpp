@@ -47,8 +47,9 @@ class Reader {
                 problem(entry.first.Mark(), "[" + key + "] is there twice");
             const auto field = fields.find(key);
             if (field == fields.end()) {
-                problem(entry.first.Mark(),
-                        "unknown option [" + key + "] in " + path + "; known: " + names(fields));
+                std::string text = "unknown option [";
+                text.append(key).append("] in ").append(path).append("; known: ");
+                problem(entry.first.Mark(), text.append(names(fields)));
             } else if (entry.second.IsDefined() && !entry.second.IsNull()) {
                 field->second(entry.second);
             }

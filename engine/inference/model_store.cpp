@@ -184,11 +184,13 @@ std::vector<ModelSummary> ModelStore::list() const {
         std::error_code unreadable;
         for (const auto& entry : fs::directory_iterator(root, unreadable)) {
             std::string id = entry.path().filename().string();
-            if (found.contains(id) || !entry.is_directory(unreadable)) continue;
+            if (id.starts_with('.') || found.contains(id) || !entry.is_directory(unreadable))
+                continue;
             if (looks_like_a_model(entry.path())) found.emplace(id, summarise(id, entry.path()));
         }
     }
     std::vector<ModelSummary> all;
+    all.reserve(found.size());
     for (auto& [id, summary] : found)
         all.push_back(std::move(summary));
     return all;

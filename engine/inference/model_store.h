@@ -66,7 +66,7 @@ class ModelStore {
     explicit ModelStore(ModelStoreOptions options);
     ~ModelStore();
 
-    /// All model directories, whole or not, by model_id.
+    /// All model directories, whole or not, by model_id; none that is hidden.
     std::vector<ModelSummary> list() const;
     /// Throws InferenceError 404.
     ModelSummary describe(std::string_view model_id) const;

@@ -242,6 +242,7 @@ class SchemaWriter {
     }
     Value texts(const std::vector<std::string>& contents) {
         std::vector<Value> values;
+        values.reserve(contents.size());
         for (const std::string& content : contents)
             values.push_back(text(content));
         return array(values);
@@ -288,6 +289,7 @@ class SchemaWriter {
             add_option(option, properties, required, rules);
         for (const auto& set : spec.exactly_one_of) {
             std::vector<Value> choices;
+            choices.reserve(set.size());
             for (const std::string& name : set)
                 choices.push_back(given(spec, name));
             rules.push_back(object({{"oneOf", array(choices)}}));
@@ -433,7 +435,8 @@ std::map<std::string, std::string> reference_pages(const Catalog& catalog) {
     std::string index = "# Processors\n\n| Processor | What it does |\n| --- | --- |\n";
     for (const auto& [name, spec] : catalog.all()) {
         pages[name + ".md"] = page(spec);
-        index += "| [" + name + "](" + name + ".md) | " + cell(spec.summary) + " |\n";
+        index.append("| [").append(name).append("](").append(name).append(".md) | ");
+        index.append(cell(spec.summary)).append(" |\n");
     }
     index += "\n## Common options\n\nEvery processor takes these.\n\n";
     option_rows(common_options(), index);
