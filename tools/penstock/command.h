@@ -40,6 +40,8 @@ void add_search(CommandLine& line);
 void add_index(CommandLine& line);
 void add_deployment(CommandLine& line);
 void add_model(CommandLine& line);
+void add_security(CommandLine& line);
+void add_serve(CommandLine& line);
 void add_completion(CommandLine& line);
 
 }  // namespace penstock::tools

@@ -55,6 +55,8 @@ int run(int argc, char** argv) {
     add_index(line);
     add_deployment(line);
     add_model(line);
+    add_serve(line);
+    add_security(line);
     add_completion(line);
     try {
         app.parse(argc, argv);

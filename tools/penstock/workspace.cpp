@@ -93,6 +93,14 @@ Workspace::Workspace(const CommonOptions& options)
 
 Workspace::~Workspace() = default;
 
+void Workspace::set_data_directory(fs::path directory) {
+    configuration_.data_directory = std::move(directory);
+}
+
+void Workspace::add_model_directory(fs::path directory) {
+    configuration_.model_directories.push_back(std::move(directory));
+}
+
 runtime::Runtime& Workspace::runtime() {
     if (!runtime_)
         runtime_ = std::make_unique<runtime::Runtime>(
@@ -138,8 +146,8 @@ processors::DeploymentDirectoryPtr Workspace::deployment_directory() {
         std::set<std::string> declared;
         for (const auto& [id, config] : configuration_.deployments)
             declared.insert(id);
-        directory_ =
-            std::make_shared<processors::DeploymentDirectory>(deployments(), std::move(declared));
+        directory_ = std::make_shared<processors::DeploymentDirectory>(
+            deployments(), std::move(declared), any_deployment_);
     }
     return directory_;
 }

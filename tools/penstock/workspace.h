@@ -39,6 +39,12 @@ class Workspace {
     ~Workspace();
 
     const Configuration& configuration() const { return configuration_; }
+    /// Before anything is opened.
+    void set_data_directory(std::filesystem::path directory);
+    /// Before models().
+    void add_model_directory(std::filesystem::path directory);
+    /// Pipelines may name deployments that are not declared: they come and go. Before catalog().
+    void open_to_any_deployment() { any_deployment_ = true; }
     runtime::Runtime& runtime();
     std::shared_ptr<io::IndexStore> indices();
     plugin::PluginSet& plugins();
@@ -71,6 +77,7 @@ class Workspace {
     std::shared_ptr<inference::Deployments> deployments_;
     processors::DeploymentDirectoryPtr directory_;
     std::unique_ptr<pipeline::Catalog> catalog_;
+    bool any_deployment_ = false;
 };
 
 }  // namespace penstock::tools

@@ -1,0 +1,103 @@
+"""Log shippers deliver through a pipeline, and lose nothing when the server is killed in the middle."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from serving import ServingTest
+
+LINES = 100_000
+
+RSYSLOG = """
+module(load="imfile" PollingInterval="1")
+module(load="omelasticsearch")
+global(workDirectory="{folder}/work" maxMessageSize="64k")
+template(name="document" type="list" option.jsonf="on") {{ property(outname="message" name="msg" format="jsonf") }}
+template(name="id" type="string" string="%msg:R,ERE,1,FIELD:line ([0-9]+)--end%")
+ruleset(name="send") {{
+  action(type="omelasticsearch" server="127.0.0.1" serverport="{port}" usehttps="off" template="document"
+         searchIndex="logs" searchType="" bulkmode="on" maxbytes="1m" bulkid="id" dynbulkid="on"
+         pipelineName="shipped" timeout="1m" action.resumeRetryCount="-1" action.resumeInterval="1"
+         queue.type="linkedlist" queue.size="250000" queue.dequeueBatchSize="2000" queue.workerThreads="1"
+         queue.timeoutEnqueue="600000")
+}}
+input(type="imfile" file="{folder}/lines.log" tag="t" ruleset="send")
+"""
+
+SYSLOG_NG = """@version: 3.38
+options {{ stats-freq(0); }};
+source lines {{ file("{folder}/lines.log" flags(no-parse) follow-freq(1) log-fetch-limit(1000) log-iw-size(10000)); }};
+destination penstock {{
+  http(url("http://127.0.0.1:{port}/logs/_bulk?pipeline=shipped") method("POST")
+       headers("Content-Type: application/x-ndjson") batch-lines(2000) batch-bytes(1048576Kb) batch-timeout(1000)
+       retries(1000) time-reopen(1) timeout(60) workers(1)
+       disk-buffer(mem-buf-length(200000) disk-buf-size(268435456) reliable(no) dir("{folder}/work"))
+       response-action(429 => retry, 503 => retry)
+       body-suffix("\\n") delimiter("\\n")
+       body('{{"index":{{"_id":"$(substr $MESSAGE 5 6)"}}}}\\n$(format-json message=$MESSAGE)'));
+}};
+log {{ source(lines); destination(penstock); flags(flow-control); }};
+"""
+
+
+class Shippers(ServingTest):
+    def deliver(self, command, configuration):
+        os.mkdir(os.path.join(self.folder, "work"))
+        url = self.start("--request-memory", "64")
+        port = url.rsplit(":", 1)[1]
+        self.call("PUT", "/_ingest/pipeline/shipped", {"processors": [
+            {"split": {"field": "message", "separator": " ", "target_field": "words"}},
+            {"set": {"field": "shipped", "value": True}}]})
+        with open(os.path.join(self.folder, "lines.log"), "w", encoding="utf-8") as lines:
+            for n in range(LINES):
+                lines.write(f"line {n:06d} of the log of a machine that has much to say\n")
+        file = os.path.join(self.folder, "shipper.conf")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(configuration.format(folder=self.folder, port=port))
+        with open(os.path.join(self.folder, "shipper.txt"), "wb") as log:
+            shipper = subprocess.Popen([part.format(file=file, folder=self.folder) for part in command], stdout=log,
+                                       stderr=log)
+        try:
+            self.wait_for(LINES // 4, shipper)
+            self.stop(signal.SIGKILL)
+            time.sleep(2)
+            self.start("--port", port, "--request-memory", "64")
+            self.wait_for(LINES, shipper)
+        finally:
+            shipper.terminate()
+            shipper.wait(60)
+        found = self.call("GET", "/logs/_search?size=0", {"query": {"term": {"shipped": True}}, "track_total_hits": True})
+        self.assertEqual(found.json["hits"]["total"]["value"], LINES)
+
+    def wait_for(self, count, shipper):
+        deadline = time.time() + 600
+        found = -1
+        while found < count:
+            self.assertIsNone(shipper.poll(), self.shipper_log())
+            self.assertLess(time.time(), deadline, f"{found} of {count} came; {self.shipper_log()}")
+            time.sleep(0.2)
+            answer = self.call("GET", "/logs/_count")
+            found = answer.json.get("count", 0)
+        self.assertLessEqual(found, LINES)
+
+    def shipper_log(self):
+        with open(os.path.join(self.folder, "shipper.txt"), encoding="utf-8", errors="replace") as log:
+            return log.read()[-3000:]
+
+    def test_rsyslog(self):
+        if shutil.which("rsyslogd") is None:
+            self.skipTest("rsyslog is not installed")
+        self.deliver(["rsyslogd", "-n", "-f", "{file}", "-i", "{folder}/pid"], RSYSLOG)
+
+    def test_syslog_ng(self):
+        if shutil.which("syslog-ng") is None:
+            self.skipTest("syslog-ng is not installed")
+        self.deliver(["syslog-ng", "--foreground", "--no-caps", "--cfgfile={file}", "--persist-file={folder}/persist",
+                      "--control={folder}/control", "--pidfile={folder}/pid"], SYSLOG_NG)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,257 @@
+// Documents one by one and in bulk, through pipelines into the index.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "processors/builtin.h"
+#include "tests/unit/serve/fixture.h"
+
+namespace penstock::serve {
+namespace {
+
+using testing::HasSubstr;
+
+class DocumentApi : public ServeFixture {
+  protected:
+    DocumentApi() {
+        processors::add_builtin(catalog_);
+        node.catalog = &catalog_;
+        node.pipelines = std::make_shared<PipelineRegistry>(directory / "pipelines", catalog_);
+        node.pipelines->put("a2", R"({"processors":[{"set":{"field":"a","value":2}}]})");
+        node.pipelines->put("fails",
+                            R"({"processors":[{"fail":{"message":"no: {{x}}","tag":"t"}}]})");
+        node.pipelines->put("drops", R"({"processors":[{"drop":{}}]})");
+        node.pipelines->put("moves",
+                            R"({"processors":[{"set":{"field":"_index","value":"elsewhere"}},)"
+                            R"({"set":{"field":"_id","value":"new-{{_id}}"}}]})");
+        add_document_routes(router, node);
+        add_bulk_routes(router, node);
+    }
+    std::string source(const std::string& index, const std::string& id) {
+        return call("GET", "/" + index + "/_source/" + id).body;
+    }
+
+    pipeline::Catalog catalog_;
+};
+
+TEST_F(DocumentApi, WritesReadsAndDeletesOne) {
+    const Response made = call("PUT", "/books/_doc/1", R"({"t":871.995})");
+    EXPECT_EQ(made.status, 201);
+    EXPECT_EQ(made.body, R"({"_index":"books","_id":"1","_version":1,"result":"created","_shards":)"
+                         R"({"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1})");
+    EXPECT_EQ(call("PUT", "/books/_doc/1", R"({"t":2})").status, 200);
+    EXPECT_EQ(call("GET", "/books/_doc/1").body,
+              R"({"_index":"books","_id":"1","_version":2,"_seq_no":1,"_primary_term":1,)"
+              R"("found":true,"_source":{"t":2}})");
+    EXPECT_EQ(call("HEAD", "/books/_doc/2").status, 404);
+    EXPECT_EQ(call("GET", "/books/_doc/2").body, R"({"_index":"books","_id":"2","found":false})");
+    EXPECT_EQ(source("books", "1"), R"({"t":2})");
+    const Response taken = call("PUT", "/books/_create/1", "{}");
+    EXPECT_EQ(taken.status, 409);
+    EXPECT_THAT(taken.body,
+                HasSubstr("[1]: version conflict, document already exists (current version [2])"));
+    EXPECT_EQ(call("PUT", "/books/_doc/1?if_seq_no=0&if_primary_term=1", "{}").status, 409);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?if_seq_no=1&if_primary_term=1", "{}").status, 200);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?version=3", "{}").status, 400);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?version=9&version_type=external", "{}").status, 200);
+    EXPECT_EQ(call("GET", "/books/_doc/1?version=8").status, 409);
+    EXPECT_EQ(call("DELETE", "/books/_doc/1").status, 200);
+    const Response gone = call("DELETE", "/books/_doc/1");
+    EXPECT_EQ(gone.status, 404);
+    EXPECT_THAT(gone.body, HasSubstr(R"("result":"not_found")"));
+    EXPECT_THAT(call("DELETE", "/none/_doc/1").body, HasSubstr("no such index [none]"));
+    EXPECT_THAT(call("GET", "/none/_doc/1").body, HasSubstr("index_not_found_exception"));
+    EXPECT_EQ(call("POST", "/books/_doc", "{}").status, 201);
+    EXPECT_EQ(call("POST", "/books/_doc", "").status, 400);
+    EXPECT_EQ(call("POST", "/books/_doc", "[1]").status, 400);
+    EXPECT_EQ(call("POST", "/books/_doc", "{\"a\":").status, 400);
+}
+
+TEST_F(DocumentApi, ShowsWhatIsAskedFor) {
+    call("PUT", "/books/_doc/1", R"({"a":{"b":1,"c":[{"d":1,"e":2}]},"f":3})");
+    const auto show = [&](const std::string& query) {
+        return call("GET", "/books/_source/1?" + query).body;
+    };
+    EXPECT_EQ(show("_source=a.b,f"), R"({"a":{"b":1},"f":3})");
+    EXPECT_EQ(show("_source_excludes=a.c.d"), R"({"a":{"b":1,"c":[{"e":2}]},"f":3})");
+    EXPECT_EQ(show("_source_includes=a.*&_source_excludes=*.b"), R"({"a":{"c":[{"d":1,"e":2}]}})");
+    EXPECT_EQ(show("_source=*.d"), R"({"a":{"c":[{"d":1}]}})");
+    EXPECT_EQ(
+        call("GET", "/books/_doc/1?_source=false").body,
+        R"({"_index":"books","_id":"1","_version":1,"_seq_no":0,"_primary_term":1,"found":true})");
+}
+
+TEST_F(DocumentApi, RunsPipelines) {
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=a2", R"({"b":1})").status, 201);
+    EXPECT_EQ(source("books", "1"), R"({"b":1,"a":2})");
+    const Response failed = call("PUT", "/books/_doc/2?pipeline=fails", R"({"x":"y"})");
+    EXPECT_THAT(failed.body,
+                HasSubstr(R"("reason":"no: y","processor_type":"fail","processor_tag":"t")"));
+    EXPECT_EQ(call("GET", "/books/_doc/2").status, 404);
+    const Response dropped = call("PUT", "/books/_doc/3?pipeline=drops", "{}");
+    EXPECT_EQ(dropped.status, 200);
+    EXPECT_THAT(dropped.body, HasSubstr(R"("_version":-3,"result":"noop")"));
+    const Response moved = call("PUT", "/books/_doc/4?pipeline=moves", R"({"m":1})");
+    EXPECT_THAT(moved.body, HasSubstr(R"("_index":"elsewhere","_id":"new-4")"));
+    EXPECT_EQ(source("elsewhere", "new-4"), R"({"m":1})");
+    const Response unknown = call("PUT", "/books/_doc/5?pipeline=none", "{}");
+    EXPECT_EQ(unknown.status, 400);
+    EXPECT_THAT(unknown.body, HasSubstr("pipeline with id [none] does not exist"));
+}
+
+TEST_F(DocumentApi, TheIndexHasAPipelineOfItsOwn) {
+    node.indices->create("books",
+                         R"({"settings":{"default_pipeline":"fails","final_pipeline":"a2"}})");
+    EXPECT_EQ(call("PUT", "/books/_doc/1", "{}").status, 500);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=_none", R"({"b":1})").status, 201);
+    EXPECT_EQ(source("books", "1"), R"({"b":1,"a":2})");
+    EXPECT_EQ(call("PUT", "/other/_doc/9?pipeline=moves", "{}").status, 201);
+}
+
+TEST_F(DocumentApi, Updates) {
+    EXPECT_THAT(
+        call("POST", "/books/_update/1", R"({"doc":{"a":1}})").body,
+        HasSubstr(R"("type":"document_missing_exception","reason":"[1]: document missing")"));
+    EXPECT_EQ(call("POST", "/books/_update/1", R"({"doc":{"a":1},"upsert":{"u":{"v":1}}})").status,
+              201);
+    EXPECT_EQ(source("books", "1"), R"({"u":{"v":1}})");
+    const Response updated =
+        call("POST", "/books/_update/1?_source=true", R"({"doc":{"u":{"w":[1]},"a":1}})");
+    EXPECT_THAT(updated.body, HasSubstr(R"("_version":2,"result":"updated")"));
+    EXPECT_THAT(updated.body, HasSubstr(R"("found":true,"_source":{"u":{"v":1,"w":[1]},"a":1})"));
+    const Response same = call("POST", "/books/_update/1", R"({"doc":{"a":1}})");
+    EXPECT_THAT(same.body, HasSubstr(R"("_version":2,"result":"noop")"));
+    EXPECT_THAT(call("POST", "/books/_update/1", R"({"doc":{"a":1},"detect_noop":false})").body,
+                HasSubstr(R"("_version":3,"result":"updated")"));
+    EXPECT_EQ(call("POST", "/books/_update/2", R"({"doc":{"a":1},"doc_as_upsert":true})").status,
+              201);
+    EXPECT_EQ(
+        call("POST", "/books/_update/1?if_seq_no=0&if_primary_term=1", R"({"doc":{"a":5}})").status,
+        409);
+    EXPECT_THAT(call("POST", "/books/_update/1", R"({"script":{"source":"x"}})").body,
+                HasSubstr("not available"));
+    EXPECT_THAT(call("POST", "/books/_update/1", "{}").body,
+                HasSubstr("Validation Failed: 1: script or doc is missing;"));
+}
+
+TEST_F(DocumentApi, GetsMany) {
+    call("PUT", "/books/_doc/1", R"({"a":1,"b":2})");
+    EXPECT_EQ(
+        call("GET", "/books/_mget", R"({"ids":["1",2]})").body,
+        R"({"docs":[{"_index":"books","_id":"1","_version":1,"_seq_no":0,"_primary_term":1,)"
+        R"("found":true,"_source":{"a":1,"b":2}},{"_index":"books","_id":"2","found":false}]})");
+    EXPECT_THAT(
+        call(
+            "POST", "/_mget",
+            R"({"docs":[{"_index":"none","_id":"1"},{"_index":"books","_id":"1","_source":["a"]}]})")
+            .body,
+        testing::AllOf(HasSubstr("no such index [none]"), HasSubstr(R"("_source":{"a":1})")));
+    EXPECT_THAT(call("POST", "/_mget", "{}").body, HasSubstr("no documents to get"));
+    EXPECT_THAT(call("POST", "/_mget", R"({"docs":[{"_id":"1"}]})").body,
+                HasSubstr("index is missing for doc 0"));
+}
+
+// ---- bulk
+
+TEST_F(DocumentApi, BulkDoesAllKindsInOrder) {
+    const Response done = call("POST", "/books/_bulk",
+                               "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n"
+                               "{\"create\":{\"_id\":\"1\"}}\n{\"a\":2}\n"
+                               "{\"update\":{\"_id\":\"1\"}}\n{\"doc\":{\"b\":3}}\n"
+                               "{\"index\":{\"_index\":\"other\",\"pipeline\":\"a2\"}}\n{}\r\n"
+                               "\n"
+                               "{\"delete\":{\"_id\":\"1\"}}\n"
+                               "{\"update\":{\"_id\":\"1\"}}\n{\"doc\":{\"b\":3}}\n"
+                               "{\"index\":{\"_id\":\"2\",\"pipeline\":\"fails\"}}\n{\"x\":1}\n"
+                               "{\"index\":{\"_id\":\"3\"}}\n{\"broken\":\n");
+    EXPECT_EQ(done.status, 200);
+    EXPECT_THAT(done.body, testing::StartsWith(R"({"errors":true,"took":)"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(R"({"index":{"_index":"books","_id":"1","_version":1,"result":"created")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(
+            R"({"create":{"_index":"books","_id":"1","status":409,"error":{"type":"version_conflict_engine_exception")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(R"({"update":{"_index":"books","_id":"1","_version":2,"result":"updated")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(R"({"delete":{"_index":"books","_id":"1","_version":3,"result":"deleted")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(
+            R"({"update":{"_index":"books","_id":"1","status":404,"error":{"type":"document_missing_exception")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(
+            R"({"index":{"_index":"books","_id":"2","status":500,"error":{"type":"fail_processor_exception","reason":"no: 1")"));
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(
+            R"({"index":{"_index":"books","_id":"3","status":400,"error":{"type":"document_parsing_exception")"));
+    EXPECT_EQ(node.store->count("other"), 1U);
+}
+
+TEST_F(DocumentApi, BulkSaysWhatIsWrongWithTheRequest) {
+    const std::pair<const char*, const char*> faults[] = {
+        {"", "request body is required"},
+        {"\n", "no requests added"},
+        {"{\"index\":{\"_index\":\"a\"}}\n{\"x\":1}", "must be terminated by a newline"},
+        {"{\"foo\":{}}\n{}\n",
+         "Malformed action/metadata line [1], expected one of [create, delete, index, update] but "
+         "found [foo]"},
+        {"[1]\n", "Malformed action/metadata line [1]"},
+        {"{\"index\":1}\n{}\n", "expected START_OBJECT"},
+        {"{\"index\":{\"nonsense\":1}}\n{}\n",
+         "Action/metadata line [1] contains an unknown parameter [nonsense]"},
+        {"{\"index\":{}}\n{}\n", "index is missing"},
+        {"{\"delete\":{\"_index\":\"a\"}}\n", "id is missing"},
+        {"{\"index\":{\"_index\":\"a\"}}\n", "has no document behind it"},
+    };
+    for (const auto& [body, reason] : faults) {
+        const Response refused = call("POST", "/_bulk", body);
+        EXPECT_EQ(refused.status, 400) << body;
+        EXPECT_THAT(refused.body, HasSubstr(reason));
+    }
+    EXPECT_TRUE(node.store->names().empty()) << "nothing was done";
+}
+
+TEST_F(DocumentApi, BulkIsWrittenInBatchesAndTwiceIsOnce) {
+    std::string body;
+    for (int i = 0; i < 2500; ++i) {
+        body += "{\"index\":{\"_id\":\"" + std::to_string(i) + "\"}}\n{\"n\":" + std::to_string(i) +
+                "}\n";
+    }
+    EXPECT_THAT(call("POST", "/books/_bulk?pipeline=a2", body).body,
+                HasSubstr(R"("errors":false)"));
+    EXPECT_THAT(call("POST", "/books/_bulk?pipeline=a2", body).body,
+                HasSubstr(R"("errors":false)"));
+    EXPECT_EQ(node.store->count("books"), 2500U);
+    EXPECT_EQ(source("books", "2499"), R"({"n":2499,"a":2})");
+    const Response late = call("POST", "/late/_bulk", body + "{\"foo\":{}}\n");
+    EXPECT_EQ(late.status, 400);
+    EXPECT_THAT(late.body, HasSubstr("(the 2000 items before it are done"));
+    EXPECT_EQ(node.store->count("late"), 2000U);
+    EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST_F(DocumentApi, BulkWithoutMemoryDoesNothing) {
+    MemoryBudget small(1000);
+    node.budget = &small;
+    const Response refused = call("POST", "/books/_bulk", "{\"index\":{}}\n{}\n");
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_TRUE(node.store->names().empty());
+    EXPECT_EQ(small.used(), 0U);
+}
+
+TEST_F(DocumentApi, AliasesAreWrittenThrough) {
+    node.indices->create("books-1", R"({"aliases":{"books":{}}})");
+    EXPECT_THAT(call("PUT", "/books/_doc/1?require_alias=true", "{}").body,
+                HasSubstr(R"("_index":"books-1")"));
+    EXPECT_EQ(call("PUT", "/books-1/_doc/1?require_alias=true", "{}").status, 404);
+    EXPECT_EQ(call("GET", "/books/_doc/1").status, 200);
+}
+
+}  // namespace
+}  // namespace penstock::serve

@@ -1,0 +1,366 @@
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "engine/job/task_manager.h"
+#include "processors/builtin.h"
+#include "tests/unit/serve/fixture.h"
+#include "tools/serve/json_body.h"
+#include "tools/serve/reindex_job.h"
+
+namespace penstock::serve {
+namespace {
+
+using testing::HasSubstr;
+
+class ReindexApiTest : public ServeFixture {
+  protected:
+    ReindexApiTest() {
+        processors::add_builtin(catalog_);
+        node.catalog = &catalog_;
+        node.publish_address = "127.0.0.1:9200";
+        start();
+        add_task_routes(router, node);
+        add_reindex_routes(router, node);
+    }
+    ~ReindexApiTest() override { node.tasks->stop(std::chrono::seconds(30)); }
+
+    /// As a start of the server does.
+    void start() {
+        open();
+        node.pipelines = std::make_shared<PipelineRegistry>(directory / "pipelines", catalog_);
+        node.tasks = std::make_shared<job::TaskManager>(
+            job::TaskManagerOptions{.directory = directory / "tasks"});
+    }
+
+    /// Documents 1 to `count` with {"n": number, "kind": "even" or "odd"}.
+    void fill(const std::string& index, int count) {
+        std::vector<std::string> ids;
+        std::vector<std::string> sources;
+        for (int i = 1; i <= count; ++i) {
+            ids.push_back(std::to_string(i));
+            sources.push_back("{\"n\":" + std::to_string(i) + ",\"kind\":\"" +
+                              (i % 2 == 0 ? "even" : "odd") + "\"}");
+        }
+        std::vector<io::WriteItem> items(ids.size());
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            items[i].id = ids[i];
+            items[i].source = sources[i];
+        }
+        std::vector<io::ItemResult> results;
+        if (!node.store->exists(index)) node.indices->create(index, "");
+        node.store->bulk(index, items, results);
+    }
+
+    /// A member of a JSON text by its dotted path, as JSON.
+    static std::string at(const std::string& json, std::string_view path) {
+        JsonBody body;
+        body.parse(json);
+        document::Value value = document::Value::object(&body.root());
+        for (const std::string& part : split_list(path, '.')) {
+            const document::Value* next = nullptr;
+            if (value.is_object()) next = value.as_object().get(part);
+            if (value.is_array() && std::stoul(part) < value.as_array().size())
+                next = &value.as_array()[std::stoul(part)];
+            if (next == nullptr) return "absent";
+            value = *next;
+        }
+        return json_text(value);
+    }
+
+    std::string reason(const Response& response) const { return at(response.body, "error.reason"); }
+    std::string source(const std::string& index, const std::string& id) {
+        const auto found = node.store->get(index, id);
+        return found ? found->source : "none";
+    }
+    /// The id of a task that a request without wait_for_completion began.
+    std::string begin(const std::string& target, std::string body) {
+        const Response response = call("POST", target, std::move(body));
+        EXPECT_EQ(response.status, 200) << response.body;
+        const std::string id = at(response.body, "task");
+        return id.substr(1, id.size() - 2);
+    }
+
+    pipeline::Catalog catalog_;
+};
+
+constexpr const char* kCopy = R"({"source":{"index":"a"},"dest":{"index":"b"}})";
+
+TEST_F(ReindexApiTest, CopiesAndAnswersInFull) {
+    fill("a", 3);
+    Response response = call("POST", "/_reindex?refresh", kCopy);
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(at(response.body, "timed_out"), "false");
+    EXPECT_EQ(at(response.body, "total"), "3");
+    EXPECT_EQ(at(response.body, "created"), "3");
+    EXPECT_EQ(at(response.body, "updated"), "0");
+    EXPECT_EQ(at(response.body, "deleted"), "0");
+    EXPECT_EQ(at(response.body, "batches"), "1");
+    EXPECT_EQ(at(response.body, "retries"), R"({"bulk":0,"search":0})");
+    EXPECT_EQ(at(response.body, "requests_per_second"), "-1.0");
+    EXPECT_EQ(at(response.body, "failures"), "[]");
+    EXPECT_EQ(at(response.body, "slices"), "absent");
+    EXPECT_EQ(node.store->count("b"), 3u);
+    response = call("POST", "/_reindex", kCopy);
+    EXPECT_EQ(at(response.body, "updated"), "3");
+    EXPECT_TRUE(node.tasks->running().empty());
+    EXPECT_TRUE(std::filesystem::is_empty(directory / "tasks")) << "nobody asks for it later";
+}
+
+TEST_F(ReindexApiTest, ValidatesAsElasticsearchDoes) {
+    fill("test", 1);
+    const std::string both = R"("source":{"index":"test"},"dest":{"index":"dest"})";
+    const struct {
+        const char* query;
+        std::string body;
+        const char* reason;
+    } cases[] = {
+        {"", "", "request body is required"},
+        {"", R"({"junk":{}})", "[reindex] unknown field [junk]"},
+        {"", R"({"source":{"junk":{}}})", "Unknown key for a START_OBJECT in [junk]."},
+        {"", R"({"dest":{"junk":{}}})", "[dest] unknown field [junk]"},
+        {"", R"({"dest":{}})", "index must be specified"},
+        {"", R"({"source":{"size":"cat"}})", "For input string: \\\"cat\\\""},
+        {"", R"({"source":{"from":1}})", "from is not supported in this context"},
+        {"", R"({"source":{"stored_fields":[]}})", "stored_fields is not supported in this"},
+        {"", R"({"conflicts":"cat"})",
+         "may only be \\\"proceed\\\" or \\\"abort\\\" but was [cat]"},
+        {"", "{" + both + R"(,"max_docs":-4})", "parameter cannot be negative, found [-4]"},
+        {"", "{" + both + R"(,"size":4,"max_docs":5})", "two different values [4] and [5]"},
+        {"?max_docs=5", "{" + both + R"(,"max_docs":4})", "two different values [4] and [5]"},
+        {"?requests_per_second=0", "{" + both + "}", "Use -1 to disable throttling."},
+        {"?requests_per_second=", "{" + both + "}", "must be a float greater than 0"},
+        {"?requests_per_second=-12", "{" + both + "}", "must be a float greater than 0"},
+        {"?requests_per_second=unlimited", "{" + both + "}", "must be a float greater than 0"},
+        {"?slices=junk", "{" + both + "}", "must be a positive integer or the string"},
+        {"?slices=0", "{" + both + "}", "must be a positive integer or the string"},
+        {"?slices=3&max_docs=2", "{" + both + "}", "[max_docs] should be >= [slices]"},
+        {"?wait_for_active_shards=4", "{" + both + "}", "[wait_for_active_shards] of [4] is not"},
+        {"", R"({"source":{"index":"test","_source":false},"dest":{"index":"d"}})",
+         "_source:false is not supported in this context"},
+        {"", R"({"source":{"index":"test"},"dest":{"index":"test"}})",
+         "reindex cannot write into an index its reading from [test]"},
+        {"", R"({"source":{"index":"test","remote":{}},"dest":{"index":"d"}})", "[remote] is not"},
+        {"", R"({"source":{"index":"test","sort":"n"},"dest":{"index":"d"}})", "[sort] is not"},
+        {"", "{" + both + R"(,"script":{}})", "[script] is not supported by this server"},
+        {"", R"({"source":{"index":"test"},"dest":{"index":"d","routing":"x"}})",
+         "routing must be unset, [keep], [discard] or [=<some new value>]"},
+        {"", R"({"source":{"index":"test"},"dest":{"index":"d","pipeline":"x"}})",
+         "pipeline with id [x] does not exist"},
+        {"", R"({"source":{"index":"test","query":{"what":{}}},"dest":{"index":"d"}})", "what"},
+    };
+    for (const auto& one : cases) {
+        const Response response = call("POST", std::string("/_reindex") + one.query, one.body);
+        EXPECT_EQ(response.status, 400) << one.body << response.body;
+        EXPECT_THAT(reason(response), HasSubstr(one.reason)) << one.body;
+    }
+    EXPECT_EQ(call("POST", "/_reindex", kCopy).status, 404);
+    EXPECT_FALSE(node.store->exists("dest"));
+    EXPECT_TRUE(node.tasks->running().empty());
+}
+
+TEST_F(ReindexApiTest, ConflictsAbortOrProceed) {
+    fill("a", 2);
+    fill("b", 1);
+    const std::string create = R"({"source":{"index":"a"},"dest":{"index":"b","op_type":"create"})";
+    Response response = call("POST", "/_reindex", create + "}");
+    EXPECT_EQ(response.status, 409);
+    EXPECT_EQ(at(response.body, "version_conflicts"), "1");
+    EXPECT_EQ(at(response.body, "created"), "1") << "all of a batch is tried";
+    EXPECT_EQ(at(response.body, "failures.0.index"), "\"b\"");
+    EXPECT_EQ(at(response.body, "failures.0.id"), "\"1\"");
+    EXPECT_EQ(at(response.body, "failures.0.status"), "409");
+    EXPECT_EQ(at(response.body, "failures.0.cause.type"), "\"version_conflict_engine_exception\"");
+    EXPECT_THAT(at(response.body, "failures.0.cause.reason"), HasSubstr("version conflict"));
+    response = call("POST", "/_reindex", create + R"(,"conflicts":"proceed"})");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(at(response.body, "version_conflicts"), "2");
+    EXPECT_EQ(at(response.body, "failures"), "[]");
+}
+
+TEST_F(ReindexApiTest, ReadsSeveralIndicesChosenDocumentsAndParts) {
+    fill("log-1", 4);
+    fill("log-2", 6);
+    Response response = call("POST", "/_reindex", R"({"source":{"index":["log-*"],
+        "query":{"term":{"kind":"even"}},"_source":["n"],"size":2},
+        "dest":{"index":"even","routing":"=x"}})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(at(response.body, "total"), "5");
+    EXPECT_EQ(at(response.body, "created"), "3");
+    EXPECT_EQ(at(response.body, "updated"), "2");
+    EXPECT_EQ(source("even", "6"), R"({"n":6})");
+    EXPECT_EQ(node.store->get("even", "6")->routing, "x");
+    response = call("POST", "/_reindex?max_docs=3",
+                    R"({"source":{"index":"log-2"},"dest":{"index":"few"}})");
+    EXPECT_EQ(at(response.body, "total"), "3");
+    EXPECT_EQ(node.store->count("few"), 3u);
+}
+
+TEST_F(ReindexApiTest, GoesThroughThePipelineOfTheRequestOrOfTheDestination) {
+    fill("a", 2);
+    node.pipelines->put("mark", R"({"processors":[{"set":{"field":"by","value":"mark"}}]})");
+    node.pipelines->put("no", R"({"processors":[{"fail":{"message":"no {{n}}"}}]})");
+    node.indices->create("with", R"({"settings":{"index":{"default_pipeline":"mark"}}})");
+    call("POST", "/_reindex", R"({"source":{"index":"a"},"dest":{"index":"with"}})");
+    EXPECT_THAT(source("with", "1"), HasSubstr("mark"));
+    call("POST", "/_reindex",
+         R"({"source":{"index":"a"},"dest":{"index":"with","pipeline":"_none"}})");
+    EXPECT_THAT(source("with", "1"), testing::Not(HasSubstr("mark")));
+    const Response response = call(
+        "POST", "/_reindex", R"({"source":{"index":"a"},"dest":{"index":"c","pipeline":"no"}})");
+    EXPECT_EQ(response.status, 500) << "as a fail_processor_exception has it";
+    EXPECT_EQ(at(response.body, "failures.1.cause.reason"), "\"no 2\"");
+    EXPECT_EQ(at(response.body, "failures.1.index"), "\"c\"");
+    EXPECT_EQ(at(response.body, "failures.1.status"), "500");
+}
+
+TEST_F(ReindexApiTest, SlicesAreChildren) {
+    fill("a", 10);
+    const Response response = call("POST", "/_reindex?slices=5", kCopy);
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(at(response.body, "created"), "10");
+    EXPECT_EQ(at(response.body, "slices.4.slice_id"), "4");
+    EXPECT_EQ(at(response.body, "slices.4.version_conflicts"), "0");
+    EXPECT_EQ(at(response.body, "slices.5"), "absent");
+
+    const std::string id =
+        begin("/_reindex?slices=2&wait_for_completion=false&requests_per_second=0.0001", kCopy);
+    const Response tree = call("GET", "/_tasks?actions=*reindex&detailed&group_by=parents");
+    EXPECT_EQ(at(tree.body, "tasks." + id + ".description"), "\"reindex from [a] to [b]\"");
+    EXPECT_EQ(at(tree.body, "tasks." + id + ".children.1.status.slice_id"), "1") << tree.body;
+    EXPECT_EQ(at(tree.body, "tasks." + id + ".children.1.parent_task_id"), "\"" + id + "\"");
+    call("POST", "/_reindex/" + id + "/_rethrottle?requests_per_second=-1");
+    const Response done = call("GET", "/_tasks/" + id + "?wait_for_completion");
+    EXPECT_EQ(at(done.body, "completed"), "true");
+    EXPECT_EQ(at(done.body, "task.status.total"), "10") << done.body;
+    EXPECT_EQ(at(done.body, "response.slices.1.updated"),
+              at(done.body, "task.status.slices.1.updated"));
+}
+
+TEST_F(ReindexApiTest, RunsInTheBackgroundAndIsRethrottledAndCancelled) {
+    fill("a", 30);
+    const std::string slow = R"({"source":{"index":"a","size":1},"dest":{"index":"b"}})";
+    const std::string where = "/_reindex?wait_for_completion=false&requests_per_second=.00000001";
+    std::string id = begin(where, slow);
+    Response response = call("GET", "/_tasks/" + id);
+    EXPECT_EQ(at(response.body, "completed"), "false");
+    EXPECT_EQ(at(response.body, "task.cancellable"), "true");
+    EXPECT_EQ(at(response.body, "task.action"), "\"indices:data/write/reindex\"");
+    EXPECT_EQ(call("GET", "/_tasks/" + id + "?wait_for_completion&timeout=10ms").status, 429);
+    response = call("POST", "/_reindex/" + id + "/_rethrottle?requests_per_second=-1");
+    EXPECT_EQ(
+        at(response.body, "nodes." + node.id + ".tasks." + id + ".status.requests_per_second"),
+        "-1.0");
+    response = call("GET", "/_tasks/" + id + "?wait_for_completion=true");
+    EXPECT_EQ(at(response.body, "response.created"), "30") << response.body;
+    EXPECT_EQ(at(call("GET", "/_reindex/" + id).body, "response.created"), "30");
+
+    id = begin(where, slow);
+    EXPECT_EQ(at(call("GET", "/_reindex").body, "reindex.0.id"), "\"" + id + "\"");
+    response = call("POST", "/_tasks/" + id + "/_cancel?wait_for_completion");
+    EXPECT_EQ(at(response.body, "nodes." + node.id + ".tasks." + id + ".cancelled"), "true");
+    response = call("GET", "/_tasks/" + id);
+    EXPECT_EQ(at(response.body, "completed"), "true");
+    EXPECT_EQ(at(response.body, "response.canceled"), "\"by user request\"");
+    EXPECT_EQ(call("POST", "/_reindex/" + id + "/_cancel").status, 404);
+}
+
+TEST_F(ReindexApiTest, UpdatesInPlace) {
+    fill("a", 5);
+    node.pipelines->put("mark", R"({"processors":[{"set":{"field":"by","value":"mark"}}]})");
+    const Response response =
+        call("POST", "/a/_update_by_query?pipeline=mark", R"({"query":{"term":{"kind":"odd"}}})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(at(response.body, "updated"), "3");
+    EXPECT_EQ(at(response.body, "total"), "3");
+    EXPECT_THAT(source("a", "1"), HasSubstr("mark"));
+    EXPECT_THAT(source("a", "2"), testing::Not(HasSubstr("mark")));
+    EXPECT_EQ(node.store->get("a", "1")->version, 2);
+    EXPECT_EQ(at(call("POST", "/a/_update_by_query").body, "updated"), "5")
+        << "all, without a body";
+    EXPECT_EQ(call("POST", "/none/_update_by_query").status, 404);
+}
+
+TEST_F(ReindexApiTest, DeletesByQuery) {
+    fill("a", 6);
+    EXPECT_THAT(reason(call("POST", "/a/_delete_by_query")), HasSubstr("query is missing"));
+    const Response response =
+        call("POST", "/a/_delete_by_query?slices=2", R"({"query":{"term":{"kind":"even"}}})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(at(response.body, "deleted"), "3");
+    EXPECT_EQ(node.store->count("a"), 3u);
+    EXPECT_EQ(at(call("POST", "/a/_delete_by_query?q=n:1").body, "deleted"), "1");
+}
+
+TEST_F(ReindexApiTest, ADocumentChangedMeanwhileIsAConflict) {
+    fill("a", 3);
+    const std::string id = begin(
+        "/a/_update_by_query?wait_for_completion=false&conflicts=proceed&scroll_size=1"
+        "&requests_per_second=4",
+        "{}");
+    while (at(call("GET", "/_tasks/" + id).body, "task.status.updated") == "0")
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    fill("a", 3);
+    const Response response = call("GET", "/_tasks/" + id + "?wait_for_completion");
+    EXPECT_EQ(at(response.body, "response.updated"), "1") << response.body;
+    EXPECT_EQ(at(response.body, "response.version_conflicts"), "2") << response.body;
+}
+
+TEST_F(ReindexApiTest, GoesOnAfterARestart) {
+    fill("a", 200);
+    const std::string id = begin("/_reindex?wait_for_completion=false&requests_per_second=100",
+                                 R"({"source":{"index":"a","size":10},"dest":{"index":"b"}})");
+    while (at(call("GET", "/_tasks/" + id).body, "task.status.created") == "0")
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    node.tasks->stop(std::chrono::seconds(30));
+    start();
+    EXPECT_LT(node.store->count("b"), 200u);
+    EXPECT_EQ(at(call("GET", "/_tasks/" + id).body, "completed"), "false");
+    resume_reindex_tasks(node);
+    call("POST", "/_reindex/" + id + "/_rethrottle?requests_per_second=-1");
+    const Response response = call("GET", "/_tasks/" + id + "?wait_for_completion");
+    EXPECT_EQ(at(response.body, "response.total"), "200") << response.body;
+    EXPECT_EQ(at(response.body, "response.created"), "200") << response.body;
+    EXPECT_EQ(node.store->count("b"), 200u);
+}
+
+TEST_F(ReindexApiTest, WhatCannotGoOnFailsWithItsReason) {
+    fill("a", 200);
+    const std::string id = begin("/_reindex?wait_for_completion=false&requests_per_second=1",
+                                 R"({"source":{"index":"a","size":10},"dest":{"index":"b"}})");
+    node.tasks->stop(std::chrono::seconds(30));
+    start();
+    node.indices->remove("a");
+    resume_reindex_tasks(node);
+    const Response response = call("GET", "/_tasks/" + id + "?wait_for_completion");
+    EXPECT_EQ(at(response.body, "completed"), "true");
+    EXPECT_THAT(at(response.body, "error.reason"), HasSubstr("no such index [a]"));
+}
+
+TEST_F(ReindexApiTest, ListsTasks) {
+    const Response nodes = call("GET", "/_tasks");
+    EXPECT_THAT(nodes.body, HasSubstr("cluster:monitor/tasks/lists"));
+    EXPECT_EQ(at(nodes.body, "nodes." + node.id + ".transport_address"), "\"127.0.0.1:9200\"");
+    EXPECT_EQ(at(call("GET", "/_tasks?group_by=none").body, "tasks.0.type"), "\"transport\"");
+    EXPECT_EQ(call("GET", "/_tasks?group_by=x").status, 400);
+    EXPECT_EQ(call("GET", "/_tasks?actions=none").body, R"({"nodes":{}})");
+    EXPECT_EQ(call("GET", "/_tasks?nodes=other").body, R"({"nodes":{}})");
+    EXPECT_EQ(call("POST", "/_tasks/_cancel?actions=unknown_action").body, R"({"nodes":{}})");
+}
+
+TEST_F(ReindexApiTest, TasksThatAreNotThere) {
+    EXPECT_EQ(call("GET", "/_tasks/x").status, 400);
+    EXPECT_THAT(reason(call("GET", "/_tasks/x")), HasSubstr("malformed task id x"));
+    const Response own = call("GET", "/_tasks/" + node.id + ":99");
+    EXPECT_EQ(own.status, 404);
+    EXPECT_THAT(reason(own), HasSubstr("isn't running and hasn't stored its results"));
+    EXPECT_THAT(
+        reason(call("GET", "/_tasks/foo:1")),
+        HasSubstr("task [foo:1] belongs to the node [foo] which isn't part of the cluster"));
+    EXPECT_THAT(call("POST", "/_tasks/foo:1/_cancel").body, HasSubstr("node_failures"));
+    EXPECT_EQ(call("POST", "/_reindex/foo:1/_rethrottle").status, 400) << "needs a rate";
+    EXPECT_EQ(call("GET", "/_reindex/foo:1").status, 404);
+}
+
+}  // namespace
+}  // namespace penstock::serve

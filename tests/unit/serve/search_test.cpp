@@ -1,0 +1,275 @@
+// Searches as clients send them, and the responses' shapes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/document/json.h"
+#include "tests/unit/serve/fixture.h"
+#include "tools/serve/highlight.h"
+
+namespace penstock::serve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::Not;
+
+class SearchApi : public ServeFixture {
+  protected:
+    SearchApi() {
+        add_search_routes(router, node);
+        put("books", "1", R"({"title":"Snow Crash","pages":470,"genre":"sf","when":"1992-06-01"})");
+        put("books", "2",
+            R"({"title":"Revelation Space","pages":585,"genre":"sf",)"
+            R"("when":"2000-03-15"})");
+        put("books", "3",
+            R"({"title":"Brave New World. A world of its own.","pages":268,)"
+            R"("genre":"classic","when":"1932-06-01"})");
+    }
+    void put(const std::string& index, const std::string& id, const std::string& source) {
+        io::WriteItem item;
+        item.id = id;
+        item.source = source;
+        std::vector<io::ItemResult> results;
+        node.store->bulk(index, std::span(&item, 1), results);
+        ASSERT_TRUE(results.front().ok()) << results.front().error_reason;
+    }
+    std::string search(const std::string& body, const std::string& parameters = "") {
+        const Response response = call("POST", "/books/_search" + parameters, body);
+        EXPECT_EQ(response.status, 200) << response.body;
+        return response.body;
+    }
+    std::vector<std::string> ids(const std::string& response) {
+        document::Arena arena;
+        document::Value value;
+        document::JsonError error;
+        document::JsonParser().parse(response, arena, value, error);
+        std::vector<std::string> all;
+        for (const document::Value& hit :
+             value.as_object().get("hits")->as_object().get("hits")->as_array())
+            all.emplace_back(hit.as_object().get("_id")->as_string());
+        return all;
+    }
+    std::string refusal(int status, const std::string& body, const std::string& parameters = "") {
+        const Response response = call("POST", "/books/_search" + parameters, body);
+        EXPECT_EQ(response.status, status) << response.body;
+        return response.body;
+    }
+    static std::string member(const std::string& response, const std::string& name) {
+        const std::string begin = "\"" + name + "\":\"";
+        const std::size_t at = response.find(begin);
+        if (at == std::string::npos) return "";
+        return response.substr(at + begin.size(),
+                               response.find('"', at + begin.size()) - at - begin.size());
+    }
+};
+
+TEST_F(SearchApi, AnswersInElasticsearchsShape) {
+    EXPECT_THAT(
+        search(R"({"query":{"term":{"genre.keyword":"classic"}}})"),
+        MatchesRegex(R"(\{"took":[0-9]+,"timed_out":false,"_shards":\{"total":1,)"
+                     R"("successful":1,"skipped":0,"failed":0\},"hits":\{"total":\{"value":)"
+                     R"(1,"relation":"eq"\},"max_score":[0-9.]+,"hits":\[\{"_index":"books",)"
+                     R"("_id":"3","_score":[0-9.]+,"_source":\{.*\}\}\]\}\})"));
+    EXPECT_THAT(search(R"({"query":{"match_all":{}},"size":1})"),
+                HasSubstr(R"("total":{"value":3,"relation":"eq"},"max_score":1.0,"hits":[{)"));
+    EXPECT_THAT(search("", "?rest_total_hits_as_int=true"), HasSubstr(R"("total":3,)"));
+    EXPECT_THAT(search(R"({"track_total_hits":2})"), HasSubstr(R"({"value":2,"relation":"gte"})"));
+    EXPECT_THAT(search(R"({"track_total_hits":false})"), Not(HasSubstr("total\":{\"value")));
+    EXPECT_THAT(search(R"({"size":0})"), HasSubstr(R"("max_score":null,"hits":[])"));
+    EXPECT_THAT(search(R"({"version":true,"seq_no_primary_term":true,"size":1})"),
+                HasSubstr(R"("_version":1,"_seq_no":0,"_primary_term":1,"_score":1.0)"));
+    EXPECT_EQ(call("GET", "/_search").status, 200);
+    EXPECT_EQ(call("GET", "/none/_search").status, 404);
+    EXPECT_THAT(call("GET", "/none/_search?ignore_unavailable=true").body,
+                HasSubstr(R"("total":{"value":0,"relation":"eq"},"max_score":null)"));
+}
+
+TEST_F(SearchApi, FindsByQueryStringAndCounts) {
+    EXPECT_THAT(ids(search("", "?q=genre:sf")), ElementsAre("1", "2"));
+    EXPECT_THAT(ids(search("", "?q=pages:470")), ElementsAre("1"));
+    EXPECT_THAT(ids(search(R"({"query":{"term":{"_id":1}}})")), ElementsAre("1"));
+    EXPECT_THAT(call("GET", "/books/_count?q=world").body,
+                HasSubstr(R"({"count":1,"_shards":{"total":1)"));
+    EXPECT_THAT(call("POST", "/books/_count", R"({"query":{"range":{"pages":{"gt":300}}}})").body,
+                HasSubstr(R"("count":2)"));
+}
+
+TEST_F(SearchApi, SortsAndPages) {
+    const std::string first = search(R"({"sort":[{"pages":"desc"},"_doc"],"size":2})");
+    EXPECT_THAT(ids(first), ElementsAre("2", "1"));
+    EXPECT_THAT(first, HasSubstr(R"("_score":null)"));
+    EXPECT_THAT(first, HasSubstr(R"("sort":[470,0])"));
+    EXPECT_THAT(ids(search(R"({"sort":[{"pages":"desc"},"_doc"],"search_after":[470,0]})")),
+                ElementsAre("3"));
+    EXPECT_THAT(search(R"({"sort":[{"when":{"order":"asc"}}],"size":1})"),
+                HasSubstr(R"("sort":[-1186099200000])"));
+    EXPECT_THAT(ids(search("", "?sort=genre.keyword:asc,pages:desc")), ElementsAre("3", "2", "1"));
+    EXPECT_THAT(ids(search(R"({"from":1,"size":1,"sort":"pages"})")), ElementsAre("1"));
+    EXPECT_THAT(refusal(400, R"({"from":9999,"size":2})"), HasSubstr("Result window is too large"));
+    EXPECT_THAT(refusal(400, R"({"sort":"title"})"), HasSubstr("Fielddata is disabled on [title]"));
+    EXPECT_THAT(refusal(400, R"({"sort":"nope"})"), HasSubstr("No mapping found for [nope]"));
+}
+
+TEST_F(SearchApi, FiltersSourcesAndFields) {
+    EXPECT_THAT(search(R"({"_source":["ti*"],"size":1})"),
+                HasSubstr(R"("_source":{"title":"Snow Crash"})"));
+    EXPECT_THAT(search(R"({"_source":false,"size":1})"), Not(HasSubstr("_source")));
+    EXPECT_THAT(search(R"({"_source":{"excludes":["title","when","genre"]},"size":1})"),
+                HasSubstr(R"("_source":{"pages":470})"));
+    EXPECT_THAT(search("", "?_source=pages&size=1"), HasSubstr(R"("_source":{"pages":470})"));
+    EXPECT_THAT(search(R"({"fields":["pag*"],"_source":false,"size":1})"),
+                HasSubstr(R"("fields":{"pages":[470]})"));
+}
+
+TEST_F(SearchApi, Highlights) {
+    EXPECT_THAT(
+        search(R"({"query":{"match":{"title":"world"}},"highlight":{"fields":{"title":{}}}})"),
+        HasSubstr(R"("highlight":{"title":["Brave New <em>World</em>. A <em>world</em> of )"
+                  R"(its own."]})"));
+    HighlightField field;
+    field.fragment_size = 20;
+    field.before = "[";
+    field.behind = "]";
+    EXPECT_THAT(
+        fragments_of("One here. Two \1words\2 there. And the third \1words\2 follows.", field),
+        ElementsAre("Two [words] there.", "And the third [words] follows."));
+    field.fragments = 0;
+    EXPECT_THAT(fragments_of("a \1b\2 c", field), ElementsAre("a [b] c"));
+}
+
+TEST_F(SearchApi, Aggregates) {
+    const std::string found = search(
+        R"({"size":0,"aggs":{"g":{"terms":{"field":"genre.keyword"},"aggs":)"
+        R"({"p":{"avg":{"field":"pages"}}}},"most":{"max":{"field":"pages"}},)"
+        R"("n":{"value_count":{"field":"pages"}},)"
+        R"("y":{"date_histogram":{"field":"when","calendar_interval":"year","min_doc_count":1}}}})");
+    EXPECT_THAT(found, HasSubstr(R"("g":{"doc_count_error_upper_bound":0,"sum_other_doc_count":0,)"
+                                 R"("buckets":[{"key":"sf","doc_count":2,"p":{"value":527.5}},)"
+                                 R"({"key":"classic","doc_count":1,"p":{"value":268.0}}]})"));
+    EXPECT_THAT(found, HasSubstr(R"("most":{"value":585.0})"));
+    EXPECT_THAT(found, HasSubstr(R"("n":{"value":3})"));
+    EXPECT_THAT(found,
+                HasSubstr(R"({"key":946684800000,"key_as_string":"2000-01-01T00:00:00.000Z",)"
+                          R"("doc_count":1})"));
+    EXPECT_THAT(search(R"({"aggs":{"g":{"terms":{"field":"genre.keyword"}}}})", "?typed_keys=true"),
+                HasSubstr(R"("sterms#g":)"));
+    EXPECT_THAT(refusal(400, R"({"aggs":{"g":{"terms":{"field":"genre"}}}})"),
+                HasSubstr("Fielddata is disabled"));
+    EXPECT_THAT(refusal(400, R"({"aggs":{"g":{"geohash_grid":{"field":"x"}}}})"),
+                HasSubstr("unknown or not supported"));
+}
+
+TEST_F(SearchApi, ScrollsOverOneState) {
+    const std::string first = search(R"({"size":2,"sort":["_doc"]})", "?scroll=1m");
+    const std::string id = member(first, "_scroll_id");
+    EXPECT_THAT(ids(first), ElementsAre("1", "2"));
+    put("books", "4", R"({"title":"late"})");
+    EXPECT_EQ(node.indices->open_contexts("books"), 1);
+    const std::string body = R"({"scroll":"1m","scroll_id":")" + id + "\"}";
+    const std::string second = call("POST", "/_search/scroll", body).body;
+    EXPECT_THAT(ids(second), ElementsAre("3"));
+    EXPECT_THAT(second, HasSubstr(R"("total":{"value":3,)"));
+    EXPECT_THAT(ids(call("POST", "/_search/scroll", body).body), ElementsAre());
+    EXPECT_EQ(call("DELETE", "/_search/scroll", R"({"scroll_id":[")" + id + "\"]}").body,
+              R"({"succeeded":true,"num_freed":1})");
+    EXPECT_EQ(node.indices->open_contexts("books"), 0);
+    const Response gone = call("POST", "/_search/scroll", body);
+    EXPECT_EQ(gone.status, 404);
+    EXPECT_THAT(gone.body, HasSubstr("search_context_missing_exception"));
+    EXPECT_THAT(refusal(400, R"({"from":1})", "?scroll=1m"), HasSubstr("using [from]"));
+    EXPECT_EQ(call("DELETE", "/_search/scroll/_all").status, 404);
+}
+
+TEST_F(SearchApi, ScrollsAreBoundedInNumber) {
+    for (int i = 0; i < 500; ++i)
+        ASSERT_EQ(call("POST", "/books/_search?scroll=1m&size=1").status, 200);
+    const Response refused = call("POST", "/books/_search?scroll=1m");
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, HasSubstr("Trying to create too many scroll contexts"));
+    EXPECT_THAT(call("DELETE", "/_search/scroll/_all").body, HasSubstr("\"num_freed\":500"));
+}
+
+TEST_F(SearchApi, PointsInTime) {
+    const std::string id = member(call("POST", "/books/_pit?keep_alive=1m").body, "id");
+    put("books", "4", R"({"title":"late","pages":1})");
+    const std::string pit = R"("pit":{"id":")" + id + R"(","keep_alive":"1m"})";
+    const std::string first =
+        call("POST", "/_search", R"({"size":1,"sort":[{"pages":"asc"}],)" + pit + "}").body;
+    EXPECT_THAT(ids(first), ElementsAre("3"));
+    EXPECT_THAT(first, HasSubstr(R"("sort":[268,2])"));
+    EXPECT_THAT(ids(call("POST", "/_search",
+                         R"({"sort":[{"pages":"asc"}],"search_after":[268,2],)" + pit + "}")
+                        .body),
+                ElementsAre("1", "2"));
+    EXPECT_EQ(call("DELETE", "/_pit", R"({"id":")" + id + "\"}").body,
+              R"({"succeeded":true,"num_freed":1})");
+    EXPECT_EQ(call("POST", "/_search", "{" + pit + "}").status, 404);
+    const std::string other = call("POST", "/books/_search/point_in_time?keep_alive=1m").body;
+    EXPECT_EQ(call("DELETE", "/_search/point_in_time",
+                   R"({"pit_id":[")" + member(other, "pit_id") + "\"]}")
+                  .body,
+              R"({"pits":[{"successful":true,"pit_id":")" + member(other, "pit_id") + "\"}]}");
+}
+
+TEST_F(SearchApi, SeveralSearchesAtOnce) {
+    const std::string body = R"({"index":"books"})"
+                             "\n"
+                             R"({"query":{"match":{"title":"snow"}}})"
+                             "\n{}\n"
+                             R"({"query":{"foo":{}}})"
+                             "\n"
+                             R"({"index":"none"})"
+                             "\n{}\n";
+    const std::string answer = call("POST", "/_msearch", body).body;
+    EXPECT_THAT(answer, HasSubstr(R"("_id":"1")"));
+    EXPECT_THAT(answer, HasSubstr(R"(,"status":200},{"error":)"));
+    EXPECT_THAT(answer, HasSubstr("unknown query [foo]"));
+    EXPECT_THAT(answer, HasSubstr(R"("status":404})"));
+}
+
+TEST_F(SearchApi, VectorsAndFusion) {
+    io::IndexSettings settings;
+    settings.vectors = {{"v", 2, io::Similarity::l2_norm}};
+    node.store->create("vec", settings);
+    put("vec", "a", R"({"t":"red apple","v":[0,0]})");
+    put("vec", "b", R"({"t":"green apple","v":[1,0]})");
+    put("vec", "c", R"({"t":"stone","v":[9,0]})");
+    EXPECT_THAT(
+        ids(call("POST", "/vec/_search",
+                 R"({"knn":{"field":"v","query_vector":[0.9,0],"k":2,"num_candidates":10}})")
+                .body),
+        ElementsAre("b", "a"));
+    const std::string fused =
+        call("POST", "/vec/_search",
+             R"({"retriever":{"rrf":{"retrievers":[{"standard":{"query":{"match":{"t":"green"}}}},)"
+             R"({"knn":{"field":"v","query_vector":[0,0],"k":2,"num_candidates":10}}],)"
+             R"("rank_constant":1,"rank_window_size":10}}})")
+            .body;
+    EXPECT_THAT(ids(fused), ElementsAre("b", "a"));
+    EXPECT_THAT(fused, HasSubstr(R"("_score":0.8333333)"));
+    EXPECT_EQ(call("POST", "/vec/_search",
+                   R"({"knn":{"field":"v","k":1,"query_vector_builder":{"text_embedding":)"
+                   R"({"model_id":"m","model_text":"x"}}}})")
+                  .status,
+              404);
+}
+
+TEST_F(SearchApi, AliasFiltersHold) {
+    node.indices->put_alias("books", "classics",
+                            R"({"filter":{"term":{"genre.keyword":"classic"}}})");
+    EXPECT_THAT(ids(call("GET", "/classics/_search").body), ElementsAre("3"));
+    EXPECT_EQ(ids(call("GET", "/classics,books/_search").body).size(), 3U);
+}
+
+TEST_F(SearchApi, RefusesWhatItCannotDo) {
+    EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
+                HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
+    EXPECT_THAT(refusal(400, R"({"collapse":{"field":"x"}})"), HasSubstr("[collapse] is not"));
+    EXPECT_THAT(refusal(400, R"({"bla":1})"), HasSubstr("unknown key [bla]"));
+    EXPECT_THAT(refusal(400, "{"), HasSubstr("parsing_exception"));
+    EXPECT_THAT(refusal(400, R"({"size":-1})"), HasSubstr("cannot be negative"));
+}
+
+}  // namespace
+}  // namespace penstock::serve

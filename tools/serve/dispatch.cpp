@@ -1,0 +1,67 @@
+#include <spdlog/spdlog.h>
+
+#include <boost/system/system_error.hpp>
+#include <new>
+
+#include "engine/inference/inference_error.h"
+#include "engine/runtime/error.h"
+#include "tools/serve/api_error.h"
+#include "tools/serve/authorization.h"
+#include "tools/serve/http_server.h"
+#include "tools/serve/node.h"
+#include "tools/serve/response_format.h"
+
+namespace penstock::serve {
+
+namespace {
+
+/// The exception being handled.
+Response refused() {
+    try {
+        throw;
+    } catch (const ApiError& error) {
+        return error_response(error);
+    } catch (const boost::system::system_error&) {
+        throw;  // the client has gone
+    } catch (const Error& error) {
+        return error_response(ApiError(400, "illegal_argument_exception", error.what()));
+    } catch (const std::bad_alloc&) {
+        return error_response(
+            ApiError(429, "circuit_breaking_exception", "not enough memory").retry_after(1));
+    } catch (const std::exception& error) {
+        spdlog::error("a request failed by a fault of the server: {}", error.what());
+        return error_response(ApiError(500, "exception", error.what()));
+    }
+}
+
+boost::asio::awaitable<Response> answer(const Router& router, Node& node, Request& request) {
+    const auto begin = std::chrono::steady_clock::now();
+    Response response;
+    try {
+        authenticate(node, request);
+        check_media_types(request);
+        const Handler& handler = router.find(request);
+        authorize(node, request);
+        response = co_await handler(request);
+    } catch (...) {
+        response = refused();
+    }
+    try {
+        format_response(request, response);
+    } catch (const ApiError& error) {
+        response = error_response(error);
+    }
+    if (node.compat.is_elasticsearch())
+        response.headers.emplace_back("X-Elastic-Product", "Elasticsearch");
+    if (node.log) node.log(request, response, std::chrono::steady_clock::now() - begin);
+    co_return response;
+}
+
+}  // namespace
+
+std::function<boost::asio::awaitable<Response>(Request&)> make_dispatch(const Router& router,
+                                                                        Node& node) {
+    return [&router, &node](Request& request) { return answer(router, node, request); };
+}
+
+}  // namespace penstock::serve

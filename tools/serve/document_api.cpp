@@ -1,0 +1,338 @@
+// Single documents: _doc, _create, _source, _update, _mget.
+#include <algorithm>
+#include <array>
+
+#include "engine/document/json_writer.h"
+#include "engine/runtime/await.h"
+#include "tools/serve/authorization.h"
+#include "tools/serve/document_writer.h"
+#include "tools/serve/json_body.h"
+#include "tools/serve/source_filter.h"
+
+namespace penstock::serve {
+
+namespace {
+
+using boost::asio::awaitable;
+using document::JsonWriter;
+using document::Value;
+
+// ---- what the query string says about a write
+
+io::VersionType version_type_of(const std::string& name) {
+    const auto type = version_type(name.empty() ? "internal" : name);
+    if (!type) throw illegal_argument("No version type match [" + name + "]");
+    return *type;
+}
+
+WriteRequest write_request(const Request& request, WriteKind kind) {
+    WriteRequest write;
+    write.kind = kind;
+    write.index = request.part("index");
+    write.id = request.part("id");
+    write.routing = request.query.text("routing");
+    write.version = request.query.integer("version", -1);
+    write.version_type = version_type_of(request.query.text("version_type"));
+    write.if_seq_no = request.query.integer("if_seq_no", -1);
+    write.if_primary_term = request.query.integer("if_primary_term", -1);
+    write.require_alias = request.query.flag("require_alias");
+    if (request.query.has("pipeline")) write.pipeline = request.query.text("pipeline");
+    return write;
+}
+
+/// Elasticsearch's checks of one write, in its words.
+void check(const WriteRequest& write) {
+    std::vector<std::string> problems;
+    const bool external = write.version_type != io::VersionType::internal;
+    if (write.kind == WriteKind::create && external) {
+        problems.emplace_back(
+            "create operations only support internal versioning. use index instead");
+    }
+    if (external && write.id.empty())
+        problems.emplace_back("an id must be provided if version type or value are set");
+    if (!external && write.version >= 0) {
+        problems.emplace_back(
+            "internal versioning can not be used for optimistic concurrency control. Please use "
+            "`if_seq_no` and `if_primary_term` instead");
+    }
+    if ((write.if_seq_no >= 0) != (write.if_primary_term >= 1)) {
+        problems.emplace_back(
+            "ifSeqNo is " +
+            (write.if_seq_no >= 0 ? std::string("set") : std::string("unassigned")) +
+            ", but primary term is [" +
+            std::to_string(std::max<std::int64_t>(write.if_primary_term, 0)) + "]");
+    }
+    if (write.id.size() > 512) {
+        problems.emplace_back("id is too long, must be no longer than 512 bytes but was: " +
+                              std::to_string(write.id.size()));
+    }
+    if (!problems.empty()) throw action_validation(problems);
+}
+
+bool refreshes(const Parameters& query) {
+    const std::string value = query.text("refresh", "false");
+    if (value.empty() || value == "true") return true;
+    if (value == "false" || value == "wait_for") return false;
+    throw illegal_argument("Unknown value for refresh: [" + value + "].");
+}
+
+awaitable<Response> write_one(Node& node, const Request& request, WriteRequest write) {
+    check(write);
+    const bool refresh = refreshes(request.query);
+    DocumentWriter writer(node, request);
+    std::vector<WriteRequest> writes;
+    writes.push_back(std::move(write));
+    const auto answers = co_await writer.write(std::move(writes));
+    const WriteAnswer& answer = answers.front();
+    if (answer.error) throw ApiError(*answer.error);
+    std::string out = "{";
+    write_answer(answer, refresh, node.compat.is_elasticsearch() && node.compat.major == 7, out);
+    Response response = Response::json(out + "}", answer.status);
+    if (answer.status == 201)
+        response.headers.emplace_back("Location", "/" + answer.index + "/_doc/" + answer.id);
+    co_return response;
+}
+
+std::string needed_body(std::string text) {
+    if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+        throw ApiError(400, "parse_exception", "request body is required");
+    return text;
+}
+
+awaitable<std::string> document_text(const Request& request) {
+    JsonBody body;
+    co_await body.read(request);
+    needed_body(body.empty() ? "" : "{");
+    co_return json_text(Value::object(&body.root()));
+}
+
+awaitable<Response> index_document(Node& node, Request& request) {
+    const std::string op = request.query.text("op_type", "index");
+    if (op != "index" && op != "create")
+        throw illegal_argument("opType must be 'create' or 'index', found: [" + op + "]");
+    WriteRequest write =
+        write_request(request, op == "create" ? WriteKind::create : WriteKind::index);
+    write.source = co_await document_text(request);
+    co_return co_await write_one(node, request, std::move(write));
+}
+
+awaitable<Response> create_document(Node& node, Request& request) {
+    WriteRequest write = write_request(request, WriteKind::create);
+    write.source = co_await document_text(request);
+    co_return co_await write_one(node, request, std::move(write));
+}
+
+awaitable<Response> delete_document(Node& node, Request& request) {
+    co_return co_await write_one(node, request, write_request(request, WriteKind::remove));
+}
+
+awaitable<Response> update_document(Node& node, Request& request) {
+    WriteRequest write = write_request(request, WriteKind::update);
+    write.source = co_await document_text(request);
+    write.retry_on_conflict = static_cast<int>(request.query.integer("retry_on_conflict", 0));
+    const SourceFilter filter = SourceFilter::from(request.query);
+    if (request.query.has("_source") || !filter.keeps_all()) write.source_in_answer = filter.json();
+    co_return co_await write_one(node, request, std::move(write));
+}
+
+// ---- reading
+
+struct Found {
+    std::string index;
+    std::string id;
+    std::optional<io::StoredDocument> document;
+};
+
+void write_found(const Found& found, const SourceFilter& filter, bool with_type, JsonWriter& json) {
+    json.object([&] {
+        json.member("_index", found.index);
+        if (with_type) json.member("_type", "_doc");
+        json.member("_id", found.id);
+        if (!found.document) {
+            json.member("found", false);
+            return;
+        }
+        json.member("_version", found.document->version);
+        json.member("_seq_no", found.document->seq_no);
+        json.member("_primary_term", 1);
+        if (!found.document->routing.empty()) json.member("_routing", found.document->routing);
+        json.member("found", true);
+        if (filter.fetch) json.member_raw("_source", filter.apply(found.document->source));
+    });
+}
+
+void check_version(const Request& request, const Found& found) {
+    if (!found.document || !request.query.has("version")) return;
+    const std::int64_t wanted = request.query.integer("version", -1);
+    version_type_of(request.query.text("version_type"));  // all types mean equality here
+    if (found.document->version == wanted) return;
+    throw ApiError(409, "version_conflict_engine_exception",
+                   "[" + found.id + "]: version conflict, current version [" +
+                       std::to_string(found.document->version) +
+                       "] is different than the one provided [" + std::to_string(wanted) + "]");
+}
+
+awaitable<Found> find_document(Node& node, Request& request) {
+    co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
+        Found found;
+        found.index = node.indices->single(request.part("index"));
+        found.id = request.part("id");
+        found.document = node.store->get(found.index, found.id, true);
+        return found;
+    });
+}
+
+bool with_type(const Node& node) {
+    return node.compat.is_elasticsearch() && node.compat.major == 7;
+}
+
+awaitable<Response> get_document(Node& node, Request& request) {
+    const SourceFilter filter = SourceFilter::from(request.query);
+    const Found found = co_await find_document(node, request);
+    check_version(request, found);
+    std::string out;
+    JsonWriter json(out);
+    write_found(found, filter, with_type(node), json);
+    co_return Response::json(std::move(out), found.document ? 200 : 404);
+}
+
+awaitable<Response> get_source(Node& node, Request& request) {
+    const SourceFilter filter = SourceFilter::from(request.query);
+    const Found found = co_await find_document(node, request);
+    check_version(request, found);
+    if (!found.document) {
+        throw resource_not_found("Document not found [" + found.index + "]/[_doc]/[" + found.id +
+                                 "]");
+    }
+    co_return Response::json(filter.apply(found.document->source));
+}
+
+// ---- many at once
+
+struct Wanted {
+    std::string index;
+    std::string id;
+    SourceFilter filter;
+};
+
+std::string text_member(const document::Object& object, std::string_view name) {
+    const Value* value = member(object, name);
+    if (value == nullptr) return {};
+    return value->is_string() ? std::string(value->as_string()) : json_text(*value);
+}
+
+std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& body) {
+    std::vector<Wanted> wanted;
+    const SourceFilter common = SourceFilter::from(request.query);
+    const std::string& index = request.part("index");
+    if (const Value* docs = body.find("docs"); docs != nullptr && docs->is_array()) {
+        for (const Value& one : docs->as_array()) {
+            if (!one.is_object()) throw parsing_error("[docs] must hold objects");
+            Wanted entry{text_member(one.as_object(), "_index"),
+                         text_member(one.as_object(), "_id"), common};
+            if (entry.index.empty()) entry.index = index;
+            if (const Value* source = member(one.as_object(), "_source"))
+                entry.filter = SourceFilter::from(*source);
+            wanted.push_back(std::move(entry));
+        }
+    }
+    if (const Value* ids = body.find("ids"); ids != nullptr && ids->is_array()) {
+        for (const Value& one : ids->as_array()) {
+            wanted.push_back(
+                {index, one.is_string() ? std::string(one.as_string()) : json_text(one), common});
+        }
+    }
+    std::vector<std::string> problems;
+    if (wanted.empty()) problems.emplace_back("no documents to get");
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const std::string number = std::to_string(i);
+        if (wanted[i].index.empty()) problems.push_back("index is missing for doc " + number);
+        if (wanted[i].id.empty()) problems.push_back("id is missing for doc " + number);
+    }
+    if (!problems.empty()) throw action_validation(problems);
+    return wanted;
+}
+
+void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWriter& json) {
+    try {
+        Found found;
+        found.index = node.indices->single(one.index);
+        authorize_index(request, found.index);
+        found.id = one.id;
+        found.document = node.store->get(found.index, found.id, true);
+        write_found(found, one.filter, with_type(node), json);
+    } catch (const ApiError& error) {
+        json.object([&] {
+            json.member("_index", one.index);
+            json.member("_id", one.id);
+            json.member_raw("error", error.object(true));
+        });
+    }
+}
+
+awaitable<Response> get_many(Node& node, Request& request) {
+    JsonBody body;
+    co_await body.read(request);
+    const std::vector<Wanted> wanted = wanted_documents(request, body);
+    co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
+        std::string out;
+        JsonWriter json(out);
+        json.object([&] {
+            json.member_array("docs", [&] {
+                for (const Wanted& one : wanted)
+                    write_wanted(node, request, one, json);
+            });
+        });
+        return Response::json(std::move(out));
+    });
+}
+
+}  // namespace
+
+void add_document_routes(Router& router, Node& node) {
+    const auto with = [&node](auto function) {
+        return [&node, function](Request& request) { return function(node, request); };
+    };
+    const std::vector<std::string> write{"routing",
+                                         "version",
+                                         "version_type",
+                                         "if_seq_no",
+                                         "if_primary_term",
+                                         "require_alias",
+                                         "pipeline",
+                                         "refresh",
+                                         "timeout",
+                                         "wait_for_active_shards",
+                                         "op_type",
+                                         "require_data_stream",
+                                         "include_source_on_error"};
+    std::vector<std::string> update = write;
+    for (const char* name :
+         {"retry_on_conflict", "_source", "_source_includes", "_source_excludes", "lang"})
+        update.emplace_back(name);
+    const std::vector<std::string> read{"routing",
+                                        "version",
+                                        "version_type",
+                                        "preference",
+                                        "realtime",
+                                        "refresh",
+                                        "stored_fields",
+                                        "_source",
+                                        "_source_includes",
+                                        "_source_excludes",
+                                        "_source_include",
+                                        "_source_exclude",
+                                        "force_synthetic_source",
+                                        "_source_exclude_vectors"};
+    router.add("PUT POST", "/{index}/_doc/{id}", with(index_document), write);
+    router.add("POST", "/{index}/_doc", with(index_document), write);
+    router.add("PUT POST", "/{index}/_create/{id}", with(create_document), write);
+    router.add("DELETE", "/{index}/_doc/{id}", with(delete_document), write);
+    router.add("POST", "/{index}/_update/{id}", with(update_document), update);
+    router.add("GET", "/{index}/_doc/{id}", with(get_document), read);
+    router.add("GET", "/{index}/_source/{id}", with(get_source), read);
+    router.add("GET POST", "/_mget", with(get_many), read);
+    router.add("GET POST", "/{index}/_mget", with(get_many), read);
+}
+
+}  // namespace penstock::serve

@@ -1,0 +1,573 @@
+#include "tools/serve/document_writer.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <chrono>
+#include <deque>
+
+#include "engine/document/document.h"
+#include "engine/document/json.h"
+#include "engine/document/json_writer.h"
+#include "engine/pipeline/executor.h"
+#include "engine/runtime/await.h"
+#include "tools/serve/authorization.h"
+#include "tools/serve/json_body.h"
+#include "tools/serve/source_filter.h"
+#include "tools/serve/timestamp.h"
+
+namespace penstock::serve {
+
+using boost::asio::awaitable;
+using document::Arena;
+using document::Document;
+using document::Meta;
+using document::Object;
+using document::Value;
+
+namespace {
+
+constexpr std::string_view kNone = "_none";
+constexpr std::int64_t kPrimaryTerm = 1;
+// What Elasticsearch answers for a document that its pipeline dropped.
+constexpr std::int64_t kDroppedVersion = -3;
+constexpr std::int64_t kUnassigned = -2;
+
+std::string_view string_or_empty(Value value) {
+    return value.is_string() ? value.as_string() : std::string_view();
+}
+
+std::int64_t integer_or(Value value, std::int64_t otherwise) {
+    return value.is_integer() ? value.as_integer() : otherwise;
+}
+
+ApiError from_failure(const document::Failure& failure) {
+    ApiError error(document::http_status(failure.type),
+                   std::string(document::type_name(failure.type)), failure.reason);
+    if (!failure.processor_type.empty()) {
+        error.with_text("processor_type", failure.processor_type);
+        if (!failure.processor_tag.empty()) error.with_text("processor_tag", failure.processor_tag);
+        error.with_text("pipeline", failure.pipeline);
+    }
+    return error;
+}
+
+// ---- updates
+
+/// The body of an update, checked.
+struct Update {
+    std::string doc;
+    std::string upsert;
+    bool doc_as_upsert = false;
+    bool detect_noop = true;
+    std::string source;  ///< `_source` as JSON
+
+    const std::string& inserted() const { return doc_as_upsert ? doc : upsert; }
+    std::string& inserted() { return doc_as_upsert ? doc : upsert; }
+};
+
+bool flag_of(const Value& value, std::string_view name) {
+    if (value.is_boolean()) return value.as_boolean();
+    throw parsing_error("[UpdateRequest] [" + std::string(name) + "] must be true or false");
+}
+
+Update parse_update(const std::string& text) {
+    JsonBody body;
+    body.parse(text);
+    Update update;
+    for (const auto& member : body.root()) {
+        const std::string_view name = member.key();
+        if (name == "doc" || name == "upsert") {
+            if (!member.value.is_object())
+                throw parsing_error("[UpdateRequest] [" + std::string(name) +
+                                    "] must be an object");
+            (name == "doc" ? update.doc : update.upsert) = json_text(member.value);
+        } else if (name == "doc_as_upsert") {
+            update.doc_as_upsert = flag_of(member.value, name);
+        } else if (name == "detect_noop") {
+            update.detect_noop = flag_of(member.value, name);
+        } else if (name == "_source") {
+            update.source = json_text(member.value);
+        } else if (name == "script" || name == "scripted_upsert") {
+            throw illegal_argument(
+                "updates by script are not available in this version; send [doc]");
+        } else {
+            throw ApiError(400, "x_content_parse_exception",
+                           "[UpdateRequest] unknown field [" + std::string(name) + "]");
+        }
+    }
+    if (update.doc.empty()) throw action_validation({"script or doc is missing"});
+    return update;
+}
+
+/// Objects into each other, everything else replaced.
+Value merged(Value into, Value from, Arena& arena) {
+    if (!into.is_object() || !from.is_object()) return from;
+    auto* result = arena.make<Object>();
+    result->reserve(into.as_object().size() + from.as_object().size(), arena);
+    for (const auto& member : into.as_object())
+        result->push_back(member.name(), member.value, arena);
+    for (const auto& member : from.as_object()) {
+        const Value* there = into.as_object().get(member.name());
+        result->set(member.name(),
+                    there == nullptr ? member.value : merged(*there, member.value, arena), arena);
+    }
+    return Value::object(result);
+}
+
+}  // namespace
+
+std::optional<io::VersionType> version_type(std::string_view name) {
+    if (name == "internal") return io::VersionType::internal;
+    if (name == "external" || name == "external_gt") return io::VersionType::external;
+    if (name == "external_gte") return io::VersionType::external_gte;
+    return std::nullopt;
+}
+
+struct DocumentWriter::Work {
+    WriteRequest request;
+    WriteAnswer answer;
+    std::optional<Update> update;
+    bool done = false;  ///< the answer is final
+    bool through_pipeline = false;
+    const WriteTarget* target = nullptr;
+
+    void fail(ApiError error) {
+        answer.status = error.status();
+        answer.error = std::move(error);
+        answer.result = "";
+        done = true;
+    }
+    /// What a pipeline works on.
+    std::string& document() { return update ? update->inserted() : request.source; }
+    bool has_document() const {
+        return request.kind != WriteKind::remove && (!update || !update->inserted().empty());
+    }
+};
+
+awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteRequest> requests) {
+    std::vector<Work> works(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        works[i].request = std::move(requests[i]);
+        works[i].answer.index = works[i].request.index;
+        works[i].answer.id = works[i].request.id;
+        if (works[i].request.empty_id)
+            works[i].fail(illegal_argument("if _id is specified it must not be empty"));
+        if (works[i].request.kind != WriteKind::update) continue;
+        try {
+            works[i].update = parse_update(works[i].request.source);
+        } catch (const ApiError& error) {
+            works[i].fail(error);
+        }
+    }
+    std::vector<Work*> open;
+    for (Work& work : works) {
+        if (!work.done) open.push_back(&work);
+    }
+    co_await look_up(std::move(open));
+    co_await run_pipelines(works);
+    co_await runtime::call_on(node_.runtime->blocking(), [&] {
+        store(works);
+        return true;
+    });
+    std::vector<WriteAnswer> answers;
+    answers.reserve(works.size());
+    for (Work& work : works)
+        answers.push_back(std::move(work.answer));
+    co_return answers;
+}
+
+// ---- names to indices
+
+const WriteTarget& DocumentWriter::target(const std::string& name, bool require_alias,
+                                          bool create) {
+    const WriteTarget& found = find_target(name, require_alias, create);
+    authorize_index(request_, found.index);
+    return found;
+}
+
+const WriteTarget& DocumentWriter::find_target(const std::string& name, bool require_alias,
+                                               bool create) {
+    const auto known = targets_.find(name);
+    if (known != targets_.end() && (known->second.exists || !create)) {
+        if (require_alias && !known->second.through_alias)
+            node_.indices->write_target(name, true);  // which says what is wrong
+        return known->second;
+    }
+    WriteTarget found = node_.indices->write_target(name, require_alias);
+    if (!found.exists && create) {
+        authorize_index(request_, found.index);
+        try {
+            node_.indices->create(found.index, "");
+        } catch (const ApiError& error) {
+            // Somebody else was faster.
+            if (error.type() != "resource_already_exists_exception") throw;
+        }
+        found = node_.indices->write_target(name, require_alias);
+    }
+    return targets_.insert_or_assign(name, std::move(found)).first->second;
+}
+
+awaitable<void> DocumentWriter::look_up(std::vector<Work*> works) {
+    co_await runtime::call_on(node_.runtime->blocking(), [&] {
+        for (Work* work : works) {
+            try {
+                // Not created yet: a pipeline may send the document elsewhere.
+                work->target = &target(work->request.index, work->request.require_alias, false);
+                work->answer.index = work->target->index;
+            } catch (const ApiError& error) {
+                work->fail(error);
+            }
+        }
+        return true;
+    });
+}
+
+// ---- pipelines
+
+awaitable<void> DocumentWriter::run_pipelines(std::vector<Work>& works) {
+    const auto run = [&](auto pipeline_of) -> awaitable<void> {
+        std::map<std::string, std::vector<Work*>> groups;
+        for (Work& work : works) {
+            if (work.done || !work.has_document()) continue;
+            const std::string id = pipeline_of(work);
+            if (!id.empty() && id != kNone) groups[id].push_back(&work);
+        }
+        for (auto& [id, group] : groups)
+            co_await run_pipeline(id, std::move(group));
+    };
+    co_await run([](Work& work) {
+        return work.request.pipeline ? *work.request.pipeline : work.target->default_pipeline;
+    });
+    // Of the index to which the document goes now.
+    co_await run([](Work& work) { return work.target->final_pipeline; });
+}
+
+/// The documents of one batch that go through one pipeline together.
+class DocumentWriter::PipelineBatch {
+  public:
+    PipelineBatch(const CompiledPipeline& compiled, std::string timestamp)
+        : executor_(compiled.set, *compiled.pipeline) {
+        executor_.set_timestamp(std::move(timestamp));
+    }
+
+    /// What is no document fails at once.
+    void add(Work& work) {
+        Value source;
+        document::JsonError error;
+        document::JsonOptions options;
+        options.borrow_text = true;
+        if (!parser_.parse(work.document(), arena_, source, error, options))
+            return work.fail(
+                {400, "document_parsing_exception", "failed to parse: " + error.text()});
+        if (!source.is_object()) {
+            return work.fail({400, "document_parsing_exception",
+                              "failed to parse: a document must be an object"});
+        }
+        Document& made = documents_.emplace_back(arena_);
+        made.original = work.document();
+        made.set_source(source);
+        set_metadata(made, work);
+        made.commit();
+        live_.push_back(&made);
+        owners_.push_back(&work);
+    }
+
+    /// Those that the pipeline has sent to another index, which is to be looked up.
+    awaitable<std::vector<Work*>> run() {
+        std::vector<pipeline::ExecutionResult> results;
+        co_await executor_.run(live_, results);
+        std::vector<Work*> moved;
+        for (std::size_t i = 0; i < live_.size(); ++i) {
+            owners_[i]->through_pipeline = true;
+            if (results[i].fate == pipeline::Fate::failed) {
+                owners_[i]->fail(from_failure(results[i].failure));
+            } else if (results[i].fate == pipeline::Fate::dropped) {
+                drop(*owners_[i]);
+            } else if (take_back(*owners_[i], *live_[i])) {
+                moved.push_back(owners_[i]);
+            }
+        }
+        co_return moved;
+    }
+
+  private:
+    static void set_metadata(Document& document, const Work& work) {
+        const WriteRequest& request = work.request;
+        document.set_meta(Meta::index, Value::string(work.answer.index));
+        if (!work.answer.id.empty()) document.set_meta(Meta::id, Value::string(work.answer.id));
+        if (!request.routing.empty())
+            document.set_meta(Meta::routing, Value::string(request.routing));
+        if (request.version >= 0) document.set_meta(Meta::version, Value::integer(request.version));
+        if (request.if_seq_no < 0) return;
+        document.set_meta(Meta::if_seq_no, Value::integer(request.if_seq_no));
+        document.set_meta(Meta::if_primary_term, Value::integer(request.if_primary_term));
+    }
+
+    static void drop(Work& work) {
+        work.answer.status = 200;
+        work.answer.result = "noop";
+        work.answer.version = kDroppedVersion;
+        work.answer.seq_no = kUnassigned;
+        if (work.answer.id.empty()) work.answer.id = make_document_id();
+        work.done = true;
+    }
+
+    /// True when it goes to another index now.
+    static bool take_back(Work& work, const Document& document) {
+        std::string rendered;
+        document::write_json(document.source(), rendered);
+        WriteRequest& request = work.request;
+        work.answer.id = string_or_empty(document.meta(Meta::id));
+        request.routing = string_or_empty(document.meta(Meta::routing));
+        request.version = integer_or(document.meta(Meta::version), request.version);
+        request.if_seq_no = integer_or(document.meta(Meta::if_seq_no), -1);
+        request.if_primary_term = integer_or(document.meta(Meta::if_primary_term), -1);
+        if (const auto type = version_type(string_or_empty(document.meta(Meta::version_type))))
+            request.version_type = *type;
+        if (string_or_empty(document.meta(Meta::op_type)) == "create" &&
+            request.kind == WriteKind::index)
+            request.kind = WriteKind::create;
+        const std::string index(string_or_empty(document.meta(Meta::index)));
+        work.document() = std::move(rendered);  // the document pointed into it until here
+        if (index == work.answer.index) return false;
+        work.answer.index = request.index = index;
+        return true;
+    }
+
+    Arena arena_;
+    document::JsonParser parser_;
+    std::deque<Document> documents_;
+    std::vector<Document*> live_;
+    std::vector<Work*> owners_;
+    pipeline::Executor executor_;
+};
+
+awaitable<void> DocumentWriter::run_pipeline(const std::string& id, std::vector<Work*> group) {
+    CompiledPipeline compiled;
+    std::optional<ApiError> problem;
+    try {
+        compiled = co_await runtime::call_on(node_.runtime->blocking(),
+                                             [&] { return node_.pipelines->find(id); });
+        if (compiled.pipeline == nullptr)
+            problem = illegal_argument("pipeline with id [" + id + "] does not exist");
+    } catch (const ApiError& error) {
+        problem = error;
+    }
+    if (problem) {
+        for (Work* work : group)
+            work->fail(*problem);
+        co_return;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    PipelineBatch batch(compiled, timestamp(node_.now()));
+    for (Work* work : group)
+        batch.add(*work);
+    const std::vector<Work*> moved = co_await batch.run();
+    const auto took = std::chrono::steady_clock::now() - begin;
+    ingest_millis_ = std::max<std::int64_t>(ingest_millis_, 0) +
+                     std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+    if (!moved.empty()) co_await look_up(moved);
+}
+
+// ---- the index
+
+void DocumentWriter::store(std::vector<Work>& works) {
+    std::vector<Work*> pending;
+    for (Work& work : works) {
+        if (work.done) continue;
+        try {
+            const bool creates = work.request.kind != WriteKind::remove ||
+                                 work.request.version_type != io::VersionType::internal;
+            work.target = &target(work.request.index, work.request.require_alias, creates);
+            work.answer.index = work.target->index;
+            if (!work.target->exists) throw index_not_found(work.target->index);
+            if (work.answer.id.empty()) work.answer.id = make_document_id();
+            if (work.update) {
+                flush(pending);  // it reads what was written before it
+                update(work);
+            } else {
+                pending.push_back(&work);
+            }
+        } catch (const ApiError& error) {
+            work.fail(error);
+        } catch (const Error& error) {
+            work.fail({500, "exception", error.what()});
+        }
+    }
+    flush(pending);
+}
+
+namespace {
+
+io::WriteItem item_of(const WriteRequest& request, const WriteAnswer& answer) {
+    io::WriteItem item;
+    item.op = request.kind == WriteKind::create   ? io::WriteOp::create
+              : request.kind == WriteKind::remove ? io::WriteOp::remove
+                                                  : io::WriteOp::index;
+    item.index = answer.index;
+    item.id = answer.id;
+    item.routing = request.routing;
+    item.version = request.version;
+    item.version_type = request.version_type;
+    item.if_seq_no = request.if_seq_no;
+    item.if_primary_term = request.if_primary_term;
+    item.source = request.source;
+    return item;
+}
+
+void take_result(WriteAnswer& answer, const io::ItemResult& result) {
+    answer.status = result.status;
+    answer.result = result.result;
+    answer.version = result.version;
+    answer.seq_no = result.seq_no;
+    if (result.error_type.empty()) return;
+    ApiError error(result.status, result.error_type, result.error_reason);
+    if (result.status == 409) {
+        error.with_text("index_uuid", "_na_")
+            .with_text("shard", "0")
+            .with_text("index", answer.index);
+    }
+    answer.error = std::move(error);
+}
+
+ApiError document_missing(const WriteAnswer& answer) {
+    return ApiError(404, "document_missing_exception", "[" + answer.id + "]: document missing")
+        .with_text("index_uuid", "_na_")
+        .with_text("shard", "0")
+        .with_text("index", answer.index);
+}
+
+void check_condition(const WriteRequest& request, const io::StoredDocument& current) {
+    if (request.if_seq_no < 0 || request.if_seq_no == current.seq_no) return;
+    throw ApiError(409, "version_conflict_engine_exception",
+                   "[" + current.id + "]: version conflict, required seqNo [" +
+                       std::to_string(request.if_seq_no) + "], primary term [" +
+                       std::to_string(request.if_primary_term) + "]. current document has seqNo [" +
+                       std::to_string(current.seq_no) + "] and primary term [1]");
+}
+
+/// The document with the changes; nothing when it stays as it is.
+std::optional<std::string> updated(const Update& update, const std::string& source) {
+    Arena arena;
+    document::JsonParser parser;
+    document::JsonError problem;
+    Value old;
+    Value changes;
+    if (!parser.parse(source, arena, old, problem) ||
+        !parser.parse(update.doc, arena, changes, problem))
+        throw parsing_error(problem.text());
+    const Value now = merged(old, changes, arena);
+    if (update.detect_noop && document::equal(old, now)) return std::nullopt;
+    return json_text(now);
+}
+
+}  // namespace
+
+void DocumentWriter::flush(std::vector<Work*>& pending) {
+    if (pending.empty()) return;
+    std::vector<io::WriteItem> items;
+    items.reserve(pending.size());
+    for (const Work* work : pending)
+        items.push_back(item_of(work->request, work->answer));
+    std::vector<io::ItemResult> results;
+    try {
+        node_.store->bulk(pending.front()->answer.index, items, results);
+        for (std::size_t i = 0; i < pending.size(); ++i) {
+            take_result(pending[i]->answer, results[i]);
+            pending[i]->done = true;
+        }
+    } catch (const Error& error) {
+        // Which of them are in is not known.
+        for (Work* work : pending)
+            work->fail({503, "unavailable_shards_exception", error.what()});
+    }
+    pending.clear();
+}
+
+void DocumentWriter::update(Work& work) {
+    const WriteRequest& request = work.request;
+    WriteAnswer& answer = work.answer;
+    for (int attempt = 0; !work.done; ++attempt) {
+        const auto current = node_.store->get(answer.index, answer.id, true);
+        if (!current && work.update->inserted().empty()) throw document_missing(answer);
+        if (current) check_condition(request, *current);
+        const auto source = current ? updated(*work.update, current->source)
+                                    : std::optional<std::string>(work.update->inserted());
+        if (source) {
+            io::WriteItem item = item_of(request, answer);
+            item.source = *source;
+            item.op = current ? io::WriteOp::index : io::WriteOp::create;
+            if (current) {
+                item.if_seq_no = current->seq_no;
+                item.if_primary_term = kPrimaryTerm;
+                if (item.routing.empty()) item.routing = current->routing;
+            }
+            std::vector<io::ItemResult> results;
+            node_.store->bulk(answer.index, std::span(&item, 1), results);
+            if (results[0].status == 409 && attempt < request.retry_on_conflict) continue;
+            take_result(answer, results[0]);
+        } else {
+            answer.status = 200;
+            answer.result = "noop";
+            answer.version = current->version;
+            answer.seq_no = current->seq_no;
+        }
+        if (answer.ok()) answer.get = shown(work, source ? *source : current->source);
+        work.done = true;
+    }
+}
+
+std::string DocumentWriter::shown(const Work& work, const std::string& source) {
+    const std::string& wanted =
+        work.update->source.empty() ? work.request.source_in_answer : work.update->source;
+    if (wanted.empty()) return {};
+    JsonBody filter;
+    filter.parse("{\"_source\":" + wanted + "}");
+    const SourceFilter kept = SourceFilter::from(*filter.root().get("_source"));
+    if (!kept.fetch) return {};
+    return "{\"_seq_no\":" + std::to_string(work.answer.seq_no) +
+           ",\"_primary_term\":1,\"found\":true,\"_source\":" + kept.apply(source) + "}";
+}
+
+// ---- answers
+
+void write_answer(const WriteAnswer& answer, bool forced_refresh, bool with_type,
+                  std::string& out) {
+    document::JsonWriter json(out);
+    const bool written = answer.seq_no >= 0;
+    json.member("_index", answer.index);
+    if (with_type) json.member("_type", "_doc");
+    json.member("_id", answer.id);
+    json.member("_version", answer.version);
+    json.member("result", answer.result);
+    if (forced_refresh && written && std::string_view(answer.result) != "noop")
+        json.member("forced_refresh", true);
+    const bool noop = std::string_view(answer.result) == "noop";
+    json.member_raw("_shards", noop ? R"({"total":0,"successful":0,"failed":0})"
+                                    : R"({"total":1,"successful":1,"failed":0})");
+    json.member("_seq_no", answer.seq_no);
+    json.member("_primary_term", written ? kPrimaryTerm : 0);
+    if (!answer.get.empty()) json.member_raw("get", answer.get);
+}
+
+std::string make_document_id() {
+    static constexpr std::string_view alphabet =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::array<unsigned char, 15> bytes{};
+    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<::ssize_t>(bytes.size()))
+        throw Error("the system gives no random numbers");
+    const std::int64_t now = milliseconds(std::chrono::system_clock::now());
+    for (int i = 0; i < 6; ++i)
+        bytes[static_cast<std::size_t>(i)] = static_cast<unsigned char>(now >> (40 - 8 * i));
+    std::string id;
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        const unsigned group = static_cast<unsigned>(bytes[i]) << 16U |
+                               static_cast<unsigned>(bytes[i + 1]) << 8U | bytes[i + 2];
+        for (unsigned shift : {18U, 12U, 6U, 0U})
+            id.push_back(alphabet[group >> shift & 63U]);
+    }
+    return id;
+}
+
+}  // namespace penstock::serve

@@ -1,0 +1,39 @@
+// Fragments of texts with the words that matched marked.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/document/json_writer.h"
+#include "engine/io/index_snapshot.h"
+
+namespace penstock::serve {
+
+struct HighlightField {
+    std::string pattern;
+    std::string before = "<em>";
+    std::string behind = "</em>";
+    std::size_t fragment_size = 100;
+    std::size_t fragments = 5;  ///< at most so many; 0: the whole text
+    std::size_t no_match_size = 0;
+    bool require_field_match = true;
+};
+
+struct HighlightRequest {
+    std::vector<HighlightField> fields;
+};
+
+/// From the `highlight` member of a search. Throws ApiError 400.
+HighlightRequest parse_highlight(document::Value value);
+
+/// Writes the `highlight` member of one hit, unless nothing is marked.
+void write_highlight(document::JsonWriter& json, const HighlightRequest& request,
+                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no);
+
+/// Pieces of some `field.fragment_size` bytes around the marks (\1 and \2) of `text`, whole
+/// sentences where they fit, with the field's own marks.
+std::vector<std::string> fragments_of(std::string_view text, const HighlightField& field);
+
+}  // namespace penstock::serve

@@ -1,0 +1,104 @@
+// Names of indices: aliases, wildcards, settings and mappings beside the embedded index.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/index.h"
+
+namespace penstock::serve {
+
+/// What clients have said about one index, as JSON objects; kept with the index on disk.
+struct IndexMetadata {
+    std::string name;
+    std::string uuid;  ///< 22 characters
+    std::int64_t created_millis = 0;
+    std::string settings = "{}";  ///< normalised: {"index": {"default_pipeline": ..., ...}}
+    std::string mappings = "{}";
+    std::map<std::string, std::string> aliases;  ///< name -> {"filter", "is_write_index", ...}
+    std::string default_pipeline;                ///< of the settings; empty: none
+    std::string final_pipeline;
+};
+
+/// Where one write goes.
+struct WriteTarget {
+    std::string index;  ///< concrete
+    bool exists = false;
+    bool through_alias = false;
+    std::string default_pipeline;  ///< empty: none ("_none" is taken as none)
+    std::string final_pipeline;
+};
+
+/// Which kind of template: composable ones are preferred to legacy ones, and may be composed of
+/// components.
+enum class TemplateKind { composable, legacy, component };
+
+struct StoredTemplate {
+    std::string name;
+    std::string json;  ///< as it was put
+};
+
+struct ExpandOptions {
+    bool ignore_unavailable = false;
+    bool allow_no_indices = true;
+};
+
+/// Thread-safe; blocks for files. Settings, mappings and aliases lie in the index itself, so that
+/// they are changed as safely as documents and go with it; templates in files beside the indices.
+class IndexRegistry {
+  public:
+    explicit IndexRegistry(std::shared_ptr<io::IndexStore> store);
+    ~IndexRegistry();
+
+    /// `body`: {"settings", "mappings", "aliases"}, or empty. Throws ApiError 400
+    /// (resource_already_exists_exception, invalid_index_name_exception, ...).
+    void create(const std::string& name, std::string_view body);
+    /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Throws ApiError 404
+    /// index_not_found_exception as the options say.
+    std::vector<std::string> expand(std::string_view expression,
+                                    const ExpandOptions& options = {}) const;
+    /// Of one index that a search of `expression` reaches through aliases alone: their filters, one
+    /// of which must hold. Empty: no restriction.
+    std::vector<std::string> filters(std::string_view expression, const std::string& index) const;
+    /// For one name of an index or alias. Throws ApiError 400 when an alias has several indices and
+    /// none to write to, and when `require_alias` is set and it is none (404).
+    WriteTarget write_target(const std::string& name, bool require_alias = false) const;
+    /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several.
+    std::string single(const std::string& name) const;
+    /// Deletes index and metadata.
+    void remove(const std::string& index);
+
+    std::optional<IndexMetadata> metadata(const std::string& index) const;
+    void put_settings(const std::string& index, std::string_view body);
+    void put_mappings(const std::string& index, std::string_view body);
+    void put_alias(const std::string& index, const std::string& alias, std::string_view body);
+    /// False when the index has no such alias.
+    bool remove_alias(const std::string& index, const std::string& alias);
+
+    /// Scrolls and points in time that read an index, for its statistics.
+    void count_context(const std::string& index, int change);
+    int open_contexts(const std::string& index) const;
+
+    /// What was put, with what documents have brought beside it.
+    std::string effective_mappings(const std::string& index) const;
+
+    /// Throws ApiError 400; with `create`, also when there is one of this name.
+    void put_template(TemplateKind kind, const std::string& name, std::string_view body,
+                      bool create);
+    bool remove_template(TemplateKind kind, const std::string& name);
+    /// By name, `*` for any characters.
+    std::vector<StoredTemplate> templates(TemplateKind kind, std::string_view pattern) const;
+
+    io::IndexStore& store() const { return *store_; }
+
+  private:
+    struct Impl;
+    std::shared_ptr<io::IndexStore> store_;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penstock::serve

@@ -1,0 +1,299 @@
+#include "tools/serve/index_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "engine/io/values.h"
+#include "tools/serve/api_error.h"
+
+namespace penstock::serve {
+
+namespace {
+
+constexpr std::size_t kLargestVector = 4096;
+constexpr std::array<std::string_view, 26> kOtherTypes = {"alias",
+                                                          "binary",
+                                                          "completion",
+                                                          "date_range",
+                                                          "double_range",
+                                                          "float_range",
+                                                          "geo_point",
+                                                          "geo_shape",
+                                                          "histogram",
+                                                          "integer_range",
+                                                          "ip_range",
+                                                          "join",
+                                                          "long_range",
+                                                          "murmur3",
+                                                          "percolator",
+                                                          "point",
+                                                          "rank_features",
+                                                          "shape",
+                                                          "sparse_vector",
+                                                          "annotated_text",
+                                                          "passthrough",
+                                                          "counted_keyword",
+                                                          "flat_object",
+                                                          "rank_vectors",
+                                                          "icu_collation_keyword",
+                                                          "aggregate_metric_double"};
+constexpr std::array<std::string_view, 16> kRootParameters = {"properties",
+                                                              "dynamic",
+                                                              "dynamic_templates",
+                                                              "_source",
+                                                              "_routing",
+                                                              "_meta",
+                                                              "date_detection",
+                                                              "numeric_detection",
+                                                              "dynamic_date_formats",
+                                                              "runtime",
+                                                              "_size",
+                                                              "_field_names",
+                                                              "_data_stream_timestamp",
+                                                              "_all",
+                                                              "subobjects",
+                                                              "_doc_count"};
+
+void flatten(const JsonTree& tree, const std::string& prefix, FlatSettings& out) {
+    for (const auto& [name, value] : tree.members()) {
+        const std::string path = prefix.empty() ? name : prefix + "." + name;
+        if (value.is_object()) {
+            flatten(value, path, out);
+        } else if (value.is_null() || value.json().starts_with('[')) {
+            out[path] = value.json();
+        } else {
+            out[path] = JsonTree::text(value.content()).json();
+        }
+    }
+}
+
+void check_number(const FlatSettings& settings, std::string_view name, int least, int most) {
+    const std::string text = setting(settings, name);
+    if (text.empty()) return;
+    int number = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string called = "[" + std::string(name) + "]";
+    if (problem != std::errc() || end != text.data() + text.size())
+        throw illegal_argument("Failed to parse value [" + text + "] for setting " + called);
+    if (number < least)
+        throw illegal_argument("Failed to parse value [" + text + "] for setting " + called +
+                               " must be >= " + std::to_string(least));
+    if (number > most)
+        throw illegal_argument("Failed to parse value [" + text + "] for setting " + called +
+                               " must be <= " + std::to_string(most));
+}
+
+ApiError mapping_error(const std::string& reason) {
+    return {400, "mapper_parsing_exception", reason};
+}
+
+std::string type_of(const JsonTree& field) {
+    const JsonTree* type = field.find("type");
+    return type == nullptr ? "" : type->content();
+}
+
+void check_properties(const JsonTree& properties, const std::string& prefix);
+
+void check_field(const JsonTree& field, const std::string& path) {
+    if (!field.is_object())
+        throw mapping_error("Failed to parse mapping: Expected map for property [" + path + "]");
+    const std::string type = type_of(field);
+    const bool known = io::value_type_from_name(type) != io::ValueType::unknown ||
+                       std::find(kOtherTypes.begin(), kOtherTypes.end(), type) != kOtherTypes.end();
+    if (!type.empty() && !known)
+        throw mapping_error("Failed to parse mapping: No handler for type [" + type +
+                            "] declared on field [" + path + "]");
+    if (type.empty() && field.find("properties") == nullptr && !field.empty() &&
+        field.find("dynamic") == nullptr && field.find("enabled") == nullptr)
+        throw mapping_error("Failed to parse mapping: No type specified for field [" + path + "]");
+    if (const JsonTree* properties = field.find("properties"))
+        check_properties(*properties, path + ".");
+    if (const JsonTree* fields = field.find("fields")) check_properties(*fields, path + ".");
+}
+
+void check_properties(const JsonTree& properties, const std::string& prefix) {
+    if (!properties.is_object())
+        throw mapping_error("Failed to parse mapping: Expected map for property [properties]");
+    for (const auto& [name, field] : properties.members())
+        check_field(field, prefix + name);
+}
+
+io::Similarity similarity_of(const JsonTree& field, bool opensearch) {
+    std::string name;
+    if (const JsonTree* given = field.find("similarity")) name = given->content();
+    if (const JsonTree* given = field.find("space_type")) name = given->content();
+    const JsonTree* method = field.find("method");
+    if (method != nullptr && method->find("space_type") != nullptr)
+        name = method->find("space_type")->content();
+    if (name.empty()) return opensearch ? io::Similarity::l2_norm : io::Similarity::cosine;
+    if (name == "cosinesimil") return io::Similarity::cosine;
+    if (name == "l2") return io::Similarity::l2_norm;
+    if (name == "innerproduct") return io::Similarity::max_inner_product;
+    if (const auto known = io::similarity_from_name(name)) return *known;
+    throw mapping_error("Failed to parse mapping: The [similarity] value [" + name +
+                        "] is not supported; known: cosine, dot_product, l2_norm, "
+                        "max_inner_product");
+}
+
+void find_vectors(const JsonTree& properties, const std::string& prefix,
+                  std::vector<io::VectorMapping>& out) {
+    for (const auto& [name, field] : properties.members()) {
+        const std::string path = prefix + name;
+        if (const JsonTree* inner = field.find("properties")) find_vectors(*inner, path + ".", out);
+        const std::string type = type_of(field);
+        if (type != "dense_vector" && type != "knn_vector") continue;
+        io::VectorMapping& mapping = out.emplace_back();
+        mapping.field = path;
+        mapping.similarity = similarity_of(field, type == "knn_vector");
+        const JsonTree* dims = field.find(type == "knn_vector" ? "dimension" : "dims");
+        if (dims == nullptr) continue;
+        const std::string text = dims->content();
+        long number = 0;
+        std::from_chars(text.data(), text.data() + text.size(), number);
+        if (number < 1 || number > static_cast<long>(kLargestVector))
+            throw mapping_error(
+                "Failed to parse mapping: The number of dimensions should be in the range [1, "
+                "4096] but was [" +
+                text + "]");
+        mapping.dims = static_cast<std::size_t>(number);
+    }
+}
+
+JsonTree dynamic_field(const io::FieldInfo& field, const io::IndexInfo& info) {
+    JsonTree tree;
+    tree.set("type", JsonTree::text(field.type));
+    if (field.type == "text") {
+        JsonTree& keyword = tree.at("fields").at("keyword");
+        keyword.set("type", JsonTree::text("keyword"));
+        keyword.set("ignore_above", JsonTree::leaf("256"));
+    }
+    for (const io::VectorFieldInfo& vector : info.vector_fields) {
+        if (vector.field != field.path) continue;
+        if (vector.dims > 0) tree.set("dims", JsonTree::leaf(std::to_string(vector.dims)));
+        tree.set("index", JsonTree::leaf("true"));
+        tree.set("similarity", JsonTree::text(io::similarity_name(vector.similarity)));
+    }
+    return tree;
+}
+
+/// Below "properties" along the path; stops where a mapped field has its own idea of it.
+void add_field(JsonTree& properties, std::string_view path, const JsonTree& field) {
+    if (properties.find(path) != nullptr) return;
+    const std::size_t dot = path.find('.');
+    if (dot == std::string_view::npos || dot == 0 || dot + 1 == path.size()) {
+        properties.set(path, field);
+        return;
+    }
+    JsonTree& parent = properties.at(path.substr(0, dot));
+    if (!type_of(parent).empty() && parent.find("properties") == nullptr &&
+        type_of(parent) != "object" && type_of(parent) != "nested")
+        return;
+    add_field(parent.at("properties"), path.substr(dot + 1), field);
+}
+
+void merge_properties(JsonTree& into, const JsonTree& added, const std::string& prefix) {
+    for (const auto& [name, field] : added.members()) {
+        const std::string path = prefix + name;
+        const bool fresh = into.find(name) == nullptr;
+        JsonTree& mine = into.at(name);
+        if (fresh) {
+            mine = field;
+            continue;
+        }
+        const std::string was = type_of(mine).empty() ? "object" : type_of(mine);
+        const std::string is = type_of(field).empty() ? "object" : type_of(field);
+        if (was != is)
+            throw illegal_argument("mapper [" + path + "] cannot be changed from type [" + was +
+                                   "] to [" + is + "]");
+        const JsonTree* inner = field.find("properties");
+        JsonTree rest = field;
+        rest.remove("properties");
+        mine.merge(rest);
+        if (inner != nullptr) merge_properties(mine.at("properties"), *inner, path + ".");
+    }
+}
+
+}  // namespace
+
+FlatSettings flatten_settings(const JsonTree& settings) {
+    FlatSettings raw;
+    flatten(settings, "", raw);
+    FlatSettings out;
+    for (auto& [name, value] : raw)
+        out[name.starts_with("index.") ? name : "index." + name] = value;
+    return out;
+}
+
+JsonTree nest_settings(const FlatSettings& settings) {
+    JsonTree tree;
+    for (const auto& [name, value] : settings) {
+        JsonTree* at = &tree;
+        std::string_view rest = name;
+        for (std::size_t dot = rest.find('.'); dot != std::string_view::npos;
+             dot = rest.find('.')) {
+            const JsonTree* next = at->find(rest.substr(0, dot));
+            if (next != nullptr && !next->is_object()) break;
+            at = &at->at(rest.substr(0, dot));
+            rest.remove_prefix(dot + 1);
+        }
+        at->set(rest, JsonTree::leaf(value));
+    }
+    return tree;
+}
+
+std::string setting(const FlatSettings& settings, std::string_view name) {
+    const auto found = settings.find(name);
+    return found == settings.end() || found->second == "null"
+               ? std::string()
+               : JsonTree::leaf(found->second).content();
+}
+
+void check_settings(const FlatSettings& settings) {
+    check_number(settings, "index.number_of_shards", 1, 1024);
+    check_number(settings, "index.number_of_replicas", 0, 1'000'000);
+    check_number(settings, "index.max_result_window", 1, 1'000'000'000);
+}
+
+JsonTree normalise_mappings(const JsonTree& mappings) {
+    if (!mappings.is_object()) throw mapping_error("Failed to parse mapping: expected an object");
+    const JsonTree* root = &mappings;
+    if (mappings.members().size() == 1) {
+        const auto& [name, inner] = mappings.members().front();
+        const bool known = std::find(kRootParameters.begin(), kRootParameters.end(), name) !=
+                           kRootParameters.end();
+        if (!known && inner.is_object()) root = &inner;
+    }
+    for (const auto& [name, value] : root->members()) {
+        if (std::find(kRootParameters.begin(), kRootParameters.end(), name) ==
+            kRootParameters.end())
+            throw mapping_error(
+                "Failed to parse mapping: Root mapping definition has unsupported "
+                "parameters:  [" +
+                name + " : " + value.json() + "]");
+    }
+    if (const JsonTree* properties = root->find("properties")) check_properties(*properties, "");
+    return *root;
+}
+
+void merge_mappings(JsonTree& mappings, const JsonTree& added) {
+    JsonTree rest = added;
+    rest.remove("properties");
+    mappings.merge(rest);
+    if (const JsonTree* properties = added.find("properties"))
+        merge_properties(mappings.at("properties"), *properties, "");
+}
+
+std::vector<io::VectorMapping> vector_mappings(const JsonTree& mappings) {
+    std::vector<io::VectorMapping> found;
+    if (const JsonTree* properties = mappings.find("properties"))
+        find_vectors(*properties, "", found);
+    return found;
+}
+
+void add_dynamic_fields(JsonTree& mappings, const io::IndexInfo& info) {
+    for (const io::FieldInfo& field : info.fields)
+        add_field(mappings.at("properties"), field.path, dynamic_field(field, info));
+}
+
+}  // namespace penstock::serve

@@ -1,0 +1,37 @@
+// Settings and mappings as clients write them, brought into one form.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/index.h"
+#include "tools/serve/json_tree.h"
+
+namespace penstock::serve {
+
+/// "index.number_of_shards" and so on, with strings (or arrays of them) as JSON; null resets one.
+using FlatSettings = std::map<std::string, std::string, std::less<>>;
+
+/// From {"index": {"number_of_shards": 1}}, {"number_of_shards": 1} or {"index.number_of_shards":
+/// 1}.
+FlatSettings flatten_settings(const JsonTree& settings);
+/// {"index": {"number_of_shards": "1"}}.
+JsonTree nest_settings(const FlatSettings& settings);
+/// The text of a setting; empty when it is not there.
+std::string setting(const FlatSettings& settings, std::string_view name);
+/// Throws ApiError 400 for what cannot be: a bad number of shards, a setting of no known kind.
+void check_settings(const FlatSettings& settings);
+
+/// Takes off the type that mappings had around them once, and checks the fields. Throws ApiError
+/// 400 (mapper_parsing_exception).
+JsonTree normalise_mappings(const JsonTree& mappings);
+/// Adds fields. Throws ApiError 400 when one would change its type.
+void merge_mappings(JsonTree& mappings, const JsonTree& added);
+/// The fields of vectors in mappings. Throws ApiError 400 for impossible ones.
+std::vector<io::VectorMapping> vector_mappings(const JsonTree& mappings);
+/// Adds what documents brought to what is mapped.
+void add_dynamic_fields(JsonTree& mappings, const io::IndexInfo& info);
+
+}  // namespace penstock::serve

@@ -1,0 +1,52 @@
+// A reindex, update by query or delete by query as a task of the server.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/job/reindex.h"
+#include "engine/job/task_manager.h"
+#include "tools/serve/node.h"
+#include "tools/serve/reindex_request.h"
+
+namespace penstock::serve {
+
+/// The request as it came: kept with the task, so that a later process can go on with it.
+struct ReindexOrigin {
+    ReindexKind kind = ReindexKind::reindex;
+    std::string index;  ///< of the path
+    Parameters query;
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> headers;  ///< that the task shows
+};
+
+/// One that has begun. Its answer is there when the task has ended.
+struct ReindexRun {
+    std::shared_ptr<job::Task> task;
+    std::shared_ptr<job::TaskManager> tasks;
+    std::shared_ptr<job::Reindex> reindex;
+    ReindexKind kind = ReindexKind::reindex;
+    std::vector<std::shared_ptr<job::Task>> slices;  ///< children; none for one slice
+    std::string body;                                ///< of the response
+    int status = 200;                                ///< likewise
+};
+
+/// Checks what only the node can tell (indices, pipelines), begins a task and lets it run on the
+/// CPU pool; awaited on any executor. Throws ApiError.
+boost::asio::awaitable<std::shared_ptr<ReindexRun>> start_reindex(Node& node,
+                                                                  ReindexRequest request,
+                                                                  ReindexOrigin origin);
+
+/// Once, when the node's pipelines and deployments are there and before it serves: goes on with the
+/// jobs that an earlier process has left, each under its id and from its checkpoint. One that
+/// cannot be gone on with becomes a failed task that says why. Returns at once; `node` outlives the
+/// work.
+void resume_reindex_tasks(Node& node);
+
+/// The task's status as Elasticsearch has it.
+std::string reindex_status_json(const job::ReindexStatus& status, bool cancelled);
+
+}  // namespace penstock::serve

@@ -1,0 +1,264 @@
+#include "tools/serve/response_format.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "engine/document/json.h"
+#include "tools/serve/api_error.h"
+
+namespace penstock::serve {
+
+namespace {
+
+using document::Arena;
+using document::Array;
+using document::Key;
+using document::Object;
+using document::Value;
+
+// ---- filter_path: Elasticsearch's wildcards, `**` for any depth, a leading `-` to leave out
+
+using Pattern = std::vector<std::string>;
+
+bool matches(std::string_view pattern, std::string_view name) {
+    const std::size_t star = pattern.find('*');
+    if (star == std::string_view::npos) return pattern == name;
+    if (!name.starts_with(pattern.substr(0, star))) return false;
+    const std::string_view rest = pattern.substr(star + 1);
+    name.remove_prefix(star);
+    for (std::size_t i = 0; i <= name.size(); ++i) {
+        if (matches(rest, name.substr(i))) return true;
+    }
+    return false;
+}
+
+/// Where a pattern can stand after one more name: the numbers of its parts that are done.
+struct State {
+    const Pattern* pattern;
+    std::size_t done;
+};
+
+/// True in `whole` when a pattern ends with this name.
+std::vector<State> step(const std::vector<State>& states, std::string_view name, bool& whole) {
+    std::vector<State> next;
+    const auto add = [&](State state) {
+        if (state.done == state.pattern->size()) {
+            whole = true;
+        } else {
+            next.push_back(state);
+        }
+    };
+    for (const State& state : states) {
+        const std::string& part = (*state.pattern)[state.done];
+        if (part == "**") {
+            next.push_back(state);
+            if (state.done + 1 == state.pattern->size()) {
+                whole = true;
+            } else if (matches((*state.pattern)[state.done + 1], name)) {
+                add({state.pattern, state.done + 2});
+            }
+        } else if (matches(part, name)) {
+            add({state.pattern, state.done + 1});
+        }
+    }
+    return next;
+}
+
+std::vector<State> initial(const std::vector<Pattern>& patterns) {
+    std::vector<State> states;
+    for (const Pattern& pattern : patterns)
+        states.push_back({&pattern, 0});
+    return states;
+}
+
+/// `keep`: what matches stays and all else goes; otherwise the other way round. Nothing is left of
+/// objects and arrays that become empty.
+bool filtered(Value value, const std::vector<State>& states, bool keep, Arena& arena, Value& out) {
+    if (value.is_array()) {
+        auto* array = arena.make<Array>();
+        for (const Value& element : value.as_array()) {
+            Value part;
+            if (filtered(element, states, keep, arena, part)) array->push_back(part, arena);
+        }
+        out = Value::array(array);
+        return array->size() > 0 || (!keep && value.as_array().size() == 0);
+    }
+    if (!value.is_object()) {
+        out = value;
+        return !keep;
+    }
+    auto* object = arena.make<Object>();
+    for (const auto& member : value.as_object()) {
+        bool whole = false;
+        const std::vector<State> next = step(states, member.key(), whole);
+        Value part = member.value;
+        if (whole && !keep) continue;
+        if (!whole && (next.empty() ? keep : !filtered(member.value, next, keep, arena, part)))
+            continue;
+        object->push_back(member.name(), part, arena);
+    }
+    out = Value::object(object);
+    return object->size() > 0 || (!keep && value.as_object().size() == 0);
+}
+
+Value filter(Value value, const std::string& paths, Arena& arena) {
+    std::vector<Pattern> kept;
+    std::vector<Pattern> left_out;
+    for (const std::string& path : split_list(paths)) {
+        const bool out = path.front() == '-';
+        (out ? left_out : kept).push_back(split_list(std::string_view(path).substr(out), '.'));
+    }
+    const Value nothing = Value::object(arena.make<Object>());
+    if (!left_out.empty() && !filtered(value, initial(left_out), false, arena, value))
+        return nothing;
+    if (!kept.empty() && !filtered(value, initial(kept), true, arena, value)) return nothing;
+    return value;
+}
+
+// ---- YAML
+
+bool is_plain_yaml(std::string_view text) {
+    if (text.empty()) return false;
+    const auto is_word = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
+    };
+    if (!std::all_of(text.begin(), text.end(), is_word)) return false;
+    static constexpr std::array<std::string_view, 10> words{"null", "true", "false", "yes", "no",
+                                                            "on",   "off",  "y",     "n",   "nan"};
+    std::string lower(text);
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return std::find(words.begin(), words.end(), lower) == words.end() && lower.front() != '.';
+}
+
+void write_yaml(Value value, std::size_t indent, std::string& out) {
+    const auto below = [&](Value inner) {
+        const bool block = (inner.is_object() && inner.as_object().size() > 0) ||
+                           (inner.is_array() && inner.as_array().size() > 0);
+        if (!block) {
+            out.push_back(' ');
+            document::write_json(inner, out);
+            out.push_back('\n');
+        } else {
+            out.push_back('\n');
+            write_yaml(inner, indent + 2, out);
+        }
+    };
+    if (value.is_object()) {
+        for (const auto& member : value.as_object()) {
+            out.append(indent, ' ');
+            if (is_plain_yaml(member.key())) {
+                out.append(member.key());
+            } else {
+                document::write_json_string(member.key(), out);
+            }
+            out.push_back(':');
+            below(member.value);
+        }
+    } else if (value.is_array()) {
+        for (const Value& element : value.as_array()) {
+            out.append(indent, ' ').push_back('-');
+            below(element);
+        }
+    } else {
+        out.append(indent, ' ');
+        document::write_json(value, out);
+        out.push_back('\n');
+    }
+}
+
+// ---- media types
+
+std::string lower_media_type(std::string_view header) {
+    std::string type(header.substr(0, header.find(';')));
+    type.erase(std::remove(type.begin(), type.end(), ' '), type.end());
+    std::transform(type.begin(), type.end(), type.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return type;
+}
+
+enum class Media { any, json, yaml, binary, unknown };
+
+Media media_of(std::string_view header) {
+    const std::string type = lower_media_type(header);
+    if (type.empty() || type == "*/*" || type == "application/*" || type == "text/*")
+        return Media::any;
+    if (type.ends_with("yaml")) return Media::yaml;
+    if (type.ends_with("json") || type == "text/plain" || type == "application/x-ndjson" ||
+        type == "application/x-www-form-urlencoded")
+        return Media::json;
+    if (type.ends_with("cbor") || type.ends_with("smile")) return Media::binary;
+    return Media::unknown;
+}
+
+bool wants_yaml(const Request& request) {
+    const std::string format = request.query.text("format");
+    if (!format.empty()) return format == "yaml";
+    const std::vector<std::string> accepted = split_list(request.header("accept"));
+    return !accepted.empty() && media_of(accepted.front()) == Media::yaml;
+}
+
+}  // namespace
+
+bool is_yaml(const Request& request) {
+    return media_of(request.header("content-type")) == Media::yaml;
+}
+
+void check_media_types(const Request& request) {
+    const std::string content = request.header("content-type");
+    const Media media = media_of(content);
+    if (request.body->present() && (media == Media::binary || media == Media::unknown)) {
+        throw ApiError(406, "media_type_header_exception",
+                       "Content-Type header [" + content +
+                           "] is not supported; send application/json, application/x-ndjson or "
+                           "application/yaml");
+    }
+    const std::vector<std::string> accepted = split_list(request.header("accept"));
+    const auto is_binary = [](const std::string& one) { return media_of(one) == Media::binary; };
+    const std::string format = request.query.text("format");
+    if ((!accepted.empty() && std::all_of(accepted.begin(), accepted.end(), is_binary)) ||
+        format == "cbor" || format == "smile") {
+        throw ApiError(
+            406, "media_type_header_exception",
+            "Accept header [" + request.header("accept") + "] is not supported; JSON and YAML are");
+    }
+}
+
+void format_response(const Request& request, Response& response) {
+    if (!response.content_type.starts_with("application/json") || response.body.empty()) return;
+    const std::string* paths = request.query.find("filter_path");
+    const bool yaml = wants_yaml(request);
+    const bool pretty = request.query.flag("pretty");
+    if (paths != nullptr || yaml || pretty) {
+        Arena arena;
+        document::JsonParser parser;
+        document::JsonError error;
+        Value value;
+        document::JsonOptions options;
+        options.allow_duplicate_keys = true;
+        if (!parser.parse(response.body, arena, value, error, options)) return;
+        if (paths != nullptr && !paths->empty()) value = filter(value, *paths, arena);
+        std::string out;
+        if (yaml) {
+            out = "---\n";
+            write_yaml(value, 0, out);
+        } else if (pretty) {
+            document::write_pretty_json(value, out);
+            out.push_back('\n');
+        } else {
+            document::write_json(value, out);
+        }
+        response.body = std::move(out);
+    }
+    // Who speaks the versioned media types is answered in them.
+    const std::string accept = request.header("accept");
+    if (yaml) {
+        response.content_type = "application/yaml";
+    } else if (const std::size_t at = accept.find("application/vnd.elasticsearch+json");
+               at != std::string::npos) {
+        response.content_type = accept.substr(at, accept.find(',', at) - at);
+    }
+}
+
+}  // namespace penstock::serve

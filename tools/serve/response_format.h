@@ -1,0 +1,17 @@
+// What every request may ask of its response: filter_path, pretty, format=yaml.
+#pragma once
+
+#include "tools/serve/http_message.h"
+
+namespace penstock::serve {
+
+/// Applies `filter_path`, `pretty` and `format` (or Accept: application/yaml) to a JSON response.
+/// Throws ApiError 406 for CBOR and SMILE, which nothing here speaks, and 400 for what is none.
+void format_response(const Request& request, Response& response);
+/// The same check before the handler runs, and of the body's Content-Type: JSON, NDJSON, YAML,
+/// plain text (as the shippers of old send); 406 with words for everything else.
+void check_media_types(const Request& request);
+/// The body is YAML.
+bool is_yaml(const Request& request);
+
+}  // namespace penstock::serve

@@ -1,0 +1,594 @@
+#include "tools/serve/search_request.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "tools/serve/api_error.h"
+#include "tools/serve/json_body.h"
+
+namespace penstock::serve {
+
+namespace {
+
+using document::Member;
+using document::Object;
+using document::Value;
+using io::SortKey;
+
+constexpr std::size_t kResultWindow = 10'000;
+constexpr int kMaxRetrieverDepth = 5;
+
+std::string text_of(Value value) {
+    return value.is_string() ? std::string(value.as_string()) : json_text(value);
+}
+
+std::vector<std::string> texts_of(Value value) {
+    std::vector<std::string> all;
+    if (!value.is_array()) return {text_of(value)};
+    for (const Value& element : value.as_array()) {
+        const Value* field = element.is_object() ? element.as_object().get("field") : &element;
+        if (field != nullptr) all.push_back(text_of(*field));
+    }
+    return all;
+}
+
+std::size_t count_of(const Member& option) {
+    const std::string text = text_of(option.value);
+    std::int64_t number = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (problem != std::errc() || end != text.data() + text.size())
+        throw parsing_error("[" + std::string(option.key()) + "] must be a whole number");
+    if (number < 0)
+        throw illegal_argument("[" + std::string(option.key()) +
+                               "] parameter cannot be negative, found [" + text + "]");
+    return static_cast<std::size_t>(number);
+}
+
+bool flag_of(const Member& option) {
+    const std::string text = text_of(option.value);
+    if (text != "true" && text != "false")
+        throw illegal_argument("Failed to parse value [" + text +
+                               "] as only [true] or [false] are allowed.");
+    return text == "true";
+}
+
+std::chrono::milliseconds time_of(const Member& option) {
+    const std::string text = text_of(option.value);
+    if (const auto time = parse_time(text)) return *time;
+    throw illegal_argument("failed to parse setting [" + std::string(option.key()) +
+                           "] with value [" + text + "] as a time value");
+}
+
+void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) {
+    if (depth > 100) return;  // no query is so deep; the parser refuses it
+    if (value.is_array()) {
+        for (const Value& element : value.as_array())
+            find_embeddings(element, out, depth + 1);
+    }
+    if (!value.is_object()) return;
+    for (const Member& member_of : value.as_object()) {
+        find_embeddings(member_of.value, out, depth + 1);
+        if (member_of.key() != "query_vector_builder" || !member_of.value.is_object()) continue;
+        const Value* wanted = member_of.value.as_object().get("text_embedding");
+        if (wanted == nullptr || !wanted->is_object()) continue;
+        const Value* model = wanted->as_object().get("model_id");
+        const Value* text = wanted->as_object().get("model_text");
+        if (model != nullptr && model->is_string() && text != nullptr && text->is_string())
+            out.push_back({std::string(model->as_string()), std::string(text->as_string()), {}});
+    }
+}
+
+// ---- Sorting
+
+void read_sort_option(const Member& option, SortKey& key) {
+    const std::string_view name = option.key();
+    const std::string value = text_of(option.value);
+    if (name == "order") {
+        if (value != "asc" && value != "desc")
+            throw illegal_argument("Unknown SortOrder [" + value + "]");
+        key.descending = value == "desc";
+    } else if (name == "missing") {
+        if (value == "_first" || value == "_last") {
+            key.missing_first = value == "_first";
+        } else {
+            key.missing = io::sort_value(option.value, io::ValueType::unknown);
+        }
+    } else if (name == "unmapped_type") {
+        key.if_unmapped = io::value_type_from_name(value);
+    } else if (name == "mode") {
+        if (value != "min" && value != "max")
+            throw illegal_argument("sort [mode] supports [min] and [max], not [" + value + "]");
+        key.largest = value == "max";
+    } else if (name != "ignore_unmapped" && name != "numeric_type" &&
+               !(name == "format" && value.starts_with("strict_date_optional_time"))) {
+        throw parsing_error("[field_sort] unknown or unsupported field [" + std::string(name) +
+                            "]");
+    }
+}
+
+SortKey sort_key(const std::string& field) {
+    SortKey key;
+    key.field = field;
+    if (field == "_score") {
+        key.descending = true;
+    } else if (field == "_doc" || field == "_shard_doc" || field == "_seq_no") {
+        key.kind = SortKey::Kind::document;
+    } else if (field == "_script" || field == "_geo_distance") {
+        throw illegal_argument("sort by [" + field + "] is not supported by the embedded index");
+    } else {
+        key.kind = SortKey::Kind::field;
+    }
+    return key;
+}
+
+std::vector<SortKey> parse_sort(Value value) {
+    std::vector<SortKey> keys;
+    const auto one = [&](Value element) {
+        if (!element.is_object()) {
+            keys.push_back(sort_key(text_of(element)));
+            return;
+        }
+        for (const Member& field : element.as_object()) {
+            SortKey& key = keys.emplace_back(sort_key(std::string(field.key())));
+            if (!field.value.is_object()) {
+                const std::string order = text_of(field.value);
+                if (order != "asc" && order != "desc")
+                    throw illegal_argument("Unknown SortOrder [" + order + "]");
+                key.descending = order == "desc";
+                continue;
+            }
+            for (const Member& option : field.value.as_object())
+                read_sort_option(option, key);
+        }
+    };
+    if (value.is_array()) {
+        for (const Value& element : value.as_array())
+            one(element);
+    } else {
+        one(value);
+    }
+    return keys;
+}
+
+/// "field:desc,other".
+std::vector<SortKey> parse_sort_parameter(const std::string& text) {
+    std::vector<SortKey> keys;
+    for (const std::string& part : split_list(text)) {
+        const std::size_t colon = part.rfind(':');
+        SortKey& key = keys.emplace_back(sort_key(part.substr(0, colon)));
+        if (colon == std::string::npos) continue;
+        const std::string order = part.substr(colon + 1);
+        if (order != "asc" && order != "desc")
+            throw illegal_argument("Unknown SortOrder [" + order + "]");
+        key.descending = order == "desc";
+    }
+    return keys;
+}
+
+/// By score alone is what happens without any sort.
+bool only_by_score(const std::vector<SortKey>& keys) {
+    return keys.size() == 1 && keys.front().kind == SortKey::Kind::score && keys.front().descending;
+}
+
+// ---- The body
+
+class Parser {
+  public:
+    Parser(const SearchBody& body, const std::vector<EmbeddingWanted>& embeddings,
+           std::int64_t now_millis)
+        : body_(body) {
+        options_.text = body.text();
+        options_.now_millis = now_millis;
+        options_.embed = [&embeddings](std::string_view model, std::string_view text) {
+            for (const EmbeddingWanted& one : embeddings) {
+                if (one.model == model && one.text == text) return one.vector;
+            }
+            throw illegal_argument("no vector for the text of [query_vector_builder]");
+        };
+    }
+
+    SearchRequest search() {
+        for (const Member& member_of : body_.root())
+            option(member_of);
+        if (has_retriever_ && !beside_.empty())
+            throw action_validation({"cannot specify [retriever] and [" + beside_ + "]"});
+        return std::move(request_);
+    }
+
+    const io::QueryOptions& options() const { return options_; }
+
+  private:
+    void option(const Member& member_of) {
+        const std::string_view name = member_of.key();
+        const Value value = member_of.value;
+        io::DocumentSearch& search = request_.retriever.search;
+        static constexpr std::array<std::string_view, 6> instead{
+            "query", "knn", "sort", "search_after", "min_score", "rank"};
+        if (std::find(instead.begin(), instead.end(), name) != instead.end()) beside_ = name;
+        if (name == "query") {
+            if (value.is_null()) return;
+            search.query = io::Query::parse(value, options_);
+            request_.query = search.query;
+        } else if (name == "knn") {
+            read_knn(value, search);
+        } else if (name == "retriever") {
+            has_retriever_ = true;
+            request_.retriever = retriever(value, 0);
+        } else if (name == "from") {
+            request_.from = count_of(member_of);
+        } else if (name == "size") {
+            request_.size = count_of(member_of);
+        } else if (name == "sort") {
+            search.sort = parse_sort(value);
+        } else if (name == "search_after") {
+            read_after(value);
+        } else if (name == "min_score") {
+            if (!value.is_number()) throw parsing_error("[min_score] must be a number");
+            search.min_score = value.to_double();
+        } else if (name == "post_filter") {
+            search.post_filter = io::Query::parse(value, options_);
+        } else if (name == "track_total_hits") {
+            read_total(text_of(value));
+        } else {
+            presentation(member_of);
+        }
+    }
+
+    void presentation(const Member& member_of) {
+        const std::string_view name = member_of.key();
+        const Value value = member_of.value;
+        if (name == "_source") {
+            read_source(value);
+        } else if (name == "fields" || name == "docvalue_fields") {
+            for (std::string& field : texts_of(value))
+                request_.fields.push_back(std::move(field));
+        } else if (name == "stored_fields") {
+            const std::vector<std::string> fields = texts_of(value);
+            request_.with_source =
+                std::find(fields.begin(), fields.end(), "_source") != fields.end();
+        } else if (name == "highlight") {
+            request_.highlight = parse_highlight(value);
+        } else if (name == "aggs" || name == "aggregations") {
+            request_.aggregations = parse_aggregations(value);
+        } else if (name == "version") {
+            request_.with_version = flag_of(member_of);
+        } else if (name == "seq_no_primary_term") {
+            request_.with_seq_no = flag_of(member_of);
+        } else if (name == "track_scores") {
+            request_.track_scores = flag_of(member_of);
+        } else if (name == "pit") {
+            read_pit(value);
+        } else if ((name == "explain" || name == "profile") && !flag_of(member_of)) {
+            return;
+        } else if (name != "timeout" && name != "stats" && !value.is_null()) {
+            refuse(name);
+        }
+    }
+
+    [[noreturn]] static void refuse(std::string_view name) {
+        static constexpr std::array<std::string_view, 13> elsewhere{"collapse",
+                                                                    "suggest",
+                                                                    "rescore",
+                                                                    "script_fields",
+                                                                    "runtime_mappings",
+                                                                    "indices_boost",
+                                                                    "slice",
+                                                                    "terminate_after",
+                                                                    "explain",
+                                                                    "profile",
+                                                                    "ext",
+                                                                    "sub_searches",
+                                                                    "rank"};
+        if (std::find(elsewhere.begin(), elsewhere.end(), name) != elsewhere.end())
+            throw parsing_error("[" + std::string(name) +
+                                "] is not supported by the embedded index");
+        throw parsing_error("unknown key [" + std::string(name) + "] in the search body");
+    }
+
+    void read_knn(Value value, io::DocumentSearch& search) {
+        if (value.is_array()) {
+            for (const Value& element : value.as_array())
+                search.knn.push_back(io::Query::knn(element, options_));
+        } else if (!value.is_null()) {
+            search.knn.push_back(io::Query::knn(value, options_));
+        }
+    }
+
+    void read_after(Value value) {
+        if (!value.is_array()) throw parsing_error("[search_after] must be an array");
+        std::vector<io::SortValue> after;
+        for (const Value& element : value.as_array())
+            after.push_back(io::sort_value(element, io::ValueType::unknown));
+        request_.retriever.search.after = std::move(after);
+    }
+
+    void read_total(const std::string& text) {
+        std::int64_t number = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (text == "true") {
+            request_.track_total_hits = SearchRequest::kCountAll;
+        } else if (text == "false") {
+            request_.track_total_hits = 0;
+        } else if (problem == std::errc() && end == text.data() + text.size() && number >= -1) {
+            request_.track_total_hits = number;
+        } else {
+            throw illegal_argument(
+                "[track_total_hits] parameter must be positive or equals to "
+                "-1, got " +
+                text);
+        }
+    }
+
+    void read_source(Value value) {
+        if (value.is_object()) {
+            if (const Value* flag = value.as_object().get("exclude_vectors"))
+                request_.with_vectors = !(flag->is_boolean() && flag->as_boolean());
+            if (value.as_object().size() == 1 &&
+                value.as_object().get("exclude_vectors") != nullptr)
+                return;
+        }
+        request_.source = SourceFilter::from(value);
+        request_.with_source = request_.source.fetch;
+    }
+
+    void read_pit(Value value) {
+        if (!value.is_object()) throw parsing_error("[pit] must be an object");
+        for (const Member& option_of : value.as_object()) {
+            if (option_of.key() == "id") {
+                request_.pit = text_of(option_of.value);
+            } else if (option_of.key() == "keep_alive") {
+                request_.pit_keep_alive = time_of(option_of);
+            } else {
+                throw parsing_error("[pit] unknown field [" + std::string(option_of.key()) + "]");
+            }
+        }
+        if (request_.pit.empty()) throw illegal_argument("[pit] requires an [id]");
+    }
+
+    Retriever retriever(Value value, int depth) {
+        if (!value.is_object() || value.as_object().size() != 1 || depth > kMaxRetrieverDepth)
+            throw parsing_error("[retriever] must be an object with one retriever");
+        const Member& kind = value.as_object()[0];
+        if (!kind.value.is_object())
+            throw parsing_error("[" + std::string(kind.key()) + "] must be an object");
+        if (kind.key() == "standard") return standard(kind.value.as_object());
+        if (kind.key() == "knn") return knn(kind);
+        if (kind.key() == "rrf") return rrf(kind.value.as_object(), depth);
+        throw parsing_error("unknown or unsupported retriever [" + std::string(kind.key()) + "]");
+    }
+
+    Retriever standard(const Object& definition) {
+        Retriever made;
+        for (const Member& option_of : definition) {
+            const std::string_view name = option_of.key();
+            if (name == "query") {
+                made.search.query = io::Query::parse(option_of.value, options_);
+                if (!request_.query) request_.query = made.search.query;
+            } else if (name == "filter") {
+                filters(option_of.value, made);
+            } else if (name == "sort") {
+                made.search.sort = parse_sort(option_of.value);
+            } else if (name == "min_score" && option_of.value.is_number()) {
+                made.search.min_score = option_of.value.to_double();
+            } else if (name != "_name") {
+                throw parsing_error("[standard] retriever does not support [" + std::string(name) +
+                                    "]");
+            }
+        }
+        apply_filters(made);
+        return made;
+    }
+
+    void filters(Value value, Retriever&) {
+        if (value.is_array()) {
+            for (const Value& element : value.as_array())
+                filters_.push_back(io::Query::parse(element, options_));
+        } else {
+            filters_.push_back(io::Query::parse(value, options_));
+        }
+    }
+
+    void apply_filters(Retriever& made) {
+        for (auto& filter : std::exchange(filters_, {}))
+            made.search.query = io::Query::filtered(made.search.query, {std::move(filter)});
+    }
+
+    Retriever knn(const Member& kind) {
+        Retriever made;
+        made.search.knn.push_back(io::Query::knn(kind.value, options_));
+        return made;
+    }
+
+    Retriever rrf(const Object& definition, int depth) {
+        Retriever made;
+        for (const Member& option_of : definition) {
+            const std::string_view name = option_of.key();
+            if (name == "retrievers" && option_of.value.is_array()) {
+                for (const Value& child : option_of.value.as_array())
+                    made.children.push_back(retriever(child, depth + 1));
+            } else if (name == "rank_constant") {
+                made.rank_constant = count_of(option_of);
+            } else if (name == "rank_window_size") {
+                made.window = count_of(option_of);
+            } else {
+                throw parsing_error("[rrf] retriever does not support [" + std::string(name) + "]");
+            }
+        }
+        if (made.children.size() < 2)
+            throw illegal_argument("[rrf] needs at least two [retrievers]");
+        if (made.rank_constant < 1)
+            throw illegal_argument("[rank_constant] must be greater or equal to [1] for [rrf]");
+        if (made.window > kResultWindow)
+            throw illegal_argument("[rank_window_size] must be less than or equal to [10000]");
+        return made;
+    }
+
+    const SearchBody& body_;
+    io::QueryOptions options_;
+    SearchRequest request_;
+    std::vector<std::shared_ptr<const io::Query>> filters_;
+    std::string beside_;  ///< what a retriever would stand for
+    bool has_retriever_ = false;
+};
+
+void read_parameters(const Parameters& parameters, SearchRequest& request) {
+    io::DocumentSearch& search = request.retriever.search;
+    request.from = static_cast<std::size_t>(std::max<std::int64_t>(
+        parameters.integer("from", static_cast<std::int64_t>(request.from)), 0));
+    const std::int64_t size = parameters.integer("size", static_cast<std::int64_t>(request.size));
+    if (size < 0)
+        throw illegal_argument("[size] parameter cannot be negative, found [" +
+                               std::to_string(size) + "]");
+    request.size = static_cast<std::size_t>(size);
+    if (parameters.has("sort")) search.sort = parse_sort_parameter(parameters.text("sort"));
+    if (const std::string* total = parameters.find("track_total_hits")) {
+        request.track_total_hits = *total == "true"    ? SearchRequest::kCountAll
+                                   : *total == "false" ? 0
+                                                       : parameters.integer("track_total_hits", 0);
+    }
+    for (const char* name : {"_source", "_source_includes", "_source_excludes"}) {
+        if (!parameters.has(name)) continue;
+        request.source = SourceFilter::from(parameters);
+        request.with_source = request.source.fetch;
+    }
+    if (parameters.has("_source_exclude_vectors"))
+        request.with_vectors = !parameters.flag("_source_exclude_vectors");
+    if (parameters.has("stored_fields"))
+        request.with_source = parameters.text("stored_fields").find("_source") != std::string::npos;
+    request.with_version = parameters.flag("version", request.with_version);
+    request.with_seq_no = parameters.flag("seq_no_primary_term", request.with_seq_no);
+    request.track_scores = parameters.flag("track_scores", request.track_scores);
+    request.total_as_number = parameters.flag("rest_total_hits_as_int", false);
+    if (request.total_as_number && !parameters.has("track_total_hits") &&
+        request.track_total_hits == 10'000)
+        request.track_total_hits = SearchRequest::kCountAll;
+    request.typed_keys = parameters.flag("typed_keys", false);
+    if (parameters.has("scroll"))
+        request.scroll = parameters.time("scroll", std::chrono::milliseconds(0));
+}
+
+std::shared_ptr<const io::Query> query_parameter(const Parameters& parameters) {
+    const std::string* text = parameters.find("q");
+    if (text == nullptr) return nullptr;
+    const std::string all = parameters.text("default_operator", "OR");
+    return io::Query::from_text(*text, parameters.text("df"), all == "AND" || all == "and");
+}
+
+void check(SearchRequest& request) {
+    io::DocumentSearch& search = request.retriever.search;
+    const bool scrolls = request.scroll.has_value();
+    if (scrolls && request.from > 0)
+        throw action_validation({"using [from] is not allowed in a scroll context"});
+    if (scrolls && request.size == 0)
+        throw action_validation({"[size] cannot be [0] in a scroll context"});
+    if (scrolls && search.after)
+        throw action_validation({"[search_after] cannot be used in a scroll context"});
+    if (scrolls && request.track_total_hits == 0)
+        throw action_validation(
+            {"disabling [track_total_hits] is not allowed in a scroll "
+             "context"});
+    if (scrolls && !request.pit.empty())
+        throw action_validation({"using [point in time] is not allowed in a scroll context"});
+    if (scrolls) request.track_total_hits = SearchRequest::kCountAll;
+    if (!scrolls && request.from + request.size > kResultWindow)
+        throw illegal_argument(
+            "Result window is too large, from + size must be less than or equal to: [10000] but "
+            "was [" +
+            std::to_string(request.from + request.size) +
+            "]. See the scroll api for a more efficient way to request large data sets. This "
+            "limit can be set by changing the [index.max_result_window] index level setting.");
+    if (scrolls && request.size > kResultWindow)
+        throw illegal_argument(
+            "Batch size is too large, size must be less than or equal to: [10000] but was [" +
+            std::to_string(request.size) +
+            "]. Scroll batch sizes cost as much memory as result windows so they are controlled "
+            "by the [index.max_result_window] index level setting.");
+    if (search.after && request.from > 0)
+        throw action_validation({"`from` parameter must be set to 0 when `search_after` is used"});
+    if (request.is_fused()) {
+        if (!request.aggregations.empty() || search.after || !search.sort.empty() || scrolls ||
+            search.post_filter)
+            throw illegal_argument(
+                "[rrf] cannot be combined with aggregations, sort, "
+                "search_after, scroll or post_filter in the embedded index");
+        return;
+    }
+    search.scores = request.track_scores;
+    if (only_by_score(search.sort) && !search.after) search.sort.clear();
+    const bool has_tie_break =
+        !search.sort.empty() && search.sort.back().kind == SortKey::Kind::document;
+    if (!request.pit.empty() && !search.sort.empty() && !has_tie_break) {
+        // A point in time breaks ties by itself, and says so in the sort values.
+        SortKey last;
+        last.kind = SortKey::Kind::document;
+        search.sort.push_back(last);
+        request.tie_break = true;
+    }
+    if (!search.after) return;
+    if (search.sort.empty()) throw illegal_argument("Sort must contain at least one field.");
+    if (request.tie_break && search.after->size() + 1 == search.sort.size()) {
+        search.sort.pop_back();
+        request.tie_break = false;
+    }
+    if (search.after->size() != search.sort.size())
+        throw illegal_argument("search_after has " + std::to_string(search.after->size()) +
+                               " value(s) but sort has " + std::to_string(search.sort.size()) +
+                               ".");
+}
+
+}  // namespace
+
+SearchBody::SearchBody(std::string text) : text_(std::move(text)) {
+    if (text_.find_first_not_of(" \t\r\n") == std::string::npos) text_ = "{}";
+    document::JsonError error;
+    document::JsonOptions options;
+    options.borrow_text = true;
+    if (!document::JsonParser().parse(text_, arena_, root_, error, options))
+        throw ApiError(400, "parsing_exception", error.text());
+    if (!root_.is_object()) throw parsing_error("Expected [START_OBJECT] but found something else");
+}
+
+std::vector<EmbeddingWanted> embeddings_wanted(const Object& body) {
+    std::vector<EmbeddingWanted> wanted;
+    find_embeddings(Value::object(&body), wanted, 0);
+    return wanted;
+}
+
+SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
+                           const std::vector<EmbeddingWanted>& embeddings,
+                           std::int64_t now_millis) {
+    SearchRequest request = Parser(body, embeddings, now_millis).search();
+    read_parameters(parameters, request);
+    if (auto query = query_parameter(parameters)) {
+        request.retriever.search.query = query;
+        request.query = query;
+    }
+    check(request);
+    return request;
+}
+
+std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
+                                                  const Parameters& parameters,
+                                                  const std::vector<EmbeddingWanted>& embeddings,
+                                                  std::int64_t now_millis) {
+    if (auto query = query_parameter(parameters)) return query;
+    const Parser parser(body, embeddings, now_millis);
+    for (const Member& member_of : body.root()) {
+        if (member_of.key() != "query")
+            throw parsing_error("request does not support [" + std::string(member_of.key()) + "]");
+    }
+    const Value* query = member(body.root(), "query");
+    return query == nullptr ? io::Query::match_all() : io::Query::parse(*query, parser.options());
+}
+
+void throw_api_error(const io::QueryError& error) {
+    ApiError refused(400, error.type(), error.what());
+    if (error.line() > 0) {
+        refused.with("line", std::to_string(error.line()));
+        refused.with("col", std::to_string(error.column()));
+    }
+    throw refused;
+}
+
+}  // namespace penstock::serve

@@ -1,0 +1,337 @@
+#include "tools/serve/search_run.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "engine/document/json_writer.h"
+#include "engine/io/index_snapshot.h"
+#include "tools/serve/api_error.h"
+#include "tools/serve/authorization.h"
+#include "tools/serve/timestamp.h"
+
+namespace penstock::serve {
+
+namespace {
+
+using document::JsonWriter;
+using io::FoundDocument;
+using io::SortKey;
+using io::SortValue;
+
+/// A score is a 32-bit float in Elasticsearch, and shown as one.
+double shown_score(double score) {
+    std::array<char, 32> text{};
+    const auto end =
+        std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(score)).ptr;
+    double shown = 0;
+    std::from_chars(text.data(), end, shown);
+    return shown;
+}
+
+bool shows_scores(const SearchRequest& request) {
+    const auto& sort = request.retriever.search.sort;
+    return sort.empty() || request.track_scores ||
+           std::any_of(sort.begin(), sort.end(),
+                       [](const SortKey& key) { return key.kind == SortKey::Kind::score; });
+}
+
+/// What a response shows of its hits.
+struct Page {
+    std::uint64_t total = 0;
+    std::optional<double> max_score;
+    std::vector<FoundDocument> hits;
+    std::string scroll_id;
+    const Aggregations* aggregations = nullptr;
+};
+
+void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t total) {
+    if (request.total_as_number) {
+        json.key("total");
+        if (request.track_total_hits == 0) {
+            json.value(-1);
+        } else {
+            json.value(total);
+        }
+        return;
+    }
+    if (request.track_total_hits == 0) return;
+    const bool more = request.track_total_hits > 0 &&
+                      total > static_cast<std::uint64_t>(request.track_total_hits);
+    json.member_object("total", [&] {
+        json.member("value", more ? static_cast<std::uint64_t>(request.track_total_hits) : total);
+        json.member("relation", more ? "gte" : "eq");
+    });
+}
+
+void write_sort_value(JsonWriter& json, const SortValue& value) {
+    if (const auto* whole = std::get_if<std::int64_t>(&value)) {
+        json.value(*whole);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+        json.value(shown_score(*number) == *number ? shown_score(*number) : *number);
+    } else if (const auto* text = std::get_if<std::string>(&value)) {
+        json.value(*text);
+    } else {
+        json.null();
+    }
+}
+
+using Leaves = std::map<std::string, std::vector<document::Value>>;
+
+void gather(document::Value value, const std::string& path, Leaves& leaves) {
+    if (value.is_object()) {
+        for (const document::Member& member : value.as_object())
+            gather(
+                member.value,
+                path.empty() ? std::string(member.key()) : path + "." + std::string(member.key()),
+                leaves);
+    } else if (value.is_array()) {
+        for (const document::Value& element : value.as_array())
+            gather(element, path, leaves);
+    } else if (!value.is_null()) {
+        leaves[path].push_back(value);
+    }
+}
+
+void write_fields(JsonWriter& json, const std::vector<std::string>& patterns,
+                  io::IndexSnapshot& snapshot, std::string_view source) {
+    const SearchBody parsed{std::string(source)};
+    Leaves leaves;
+    gather(document::Value::object(&parsed.root()), "", leaves);
+    std::map<std::string, const std::vector<document::Value>*> shown;
+    for (const std::string& pattern : patterns) {
+        for (const auto& [path, values] : leaves) {
+            if (matches_wildcard(pattern, path)) shown[path] = &values;
+        }
+        const auto base = leaves.find(snapshot.field(pattern).path);
+        if (base != leaves.end()) shown[pattern] = &base->second;
+    }
+    if (shown.empty()) return;
+    json.member_object("fields", [&] {
+        for (const auto& [path, values] : shown) {
+            json.member_array(path, [&, list = values] {
+                for (const document::Value& value : *list) {
+                    std::string text;
+                    document::write_json(value, text);
+                    json.raw(text);
+                }
+            });
+        }
+    });
+}
+
+void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
+               io::IndexSnapshot& snapshot, const FoundDocument& hit, bool scores) {
+    const auto document = snapshot.document(hit.seq_no, request.with_vectors);
+    if (!document) return;
+    json.object([&] {
+        json.member("_index", snapshot.index());
+        if (node.compat.is_elasticsearch() && node.compat.major < 8) json.member("_type", "_doc");
+        json.member("_id", document->id);
+        if (request.with_version) json.member("_version", document->version);
+        if (request.with_seq_no) {
+            json.member("_seq_no", document->seq_no);
+            json.member("_primary_term", 1);
+        }
+        json.key("_score");
+        if (scores) {
+            json.value(shown_score(hit.score));
+        } else {
+            json.null();
+        }
+        if (!document->routing.empty()) json.member("_routing", document->routing);
+        if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
+        if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
+        if (request.highlight && request.query)
+            write_highlight(json, *request.highlight, *request.query, snapshot, hit.seq_no);
+        if (!hit.sort.empty()) {
+            json.member_array("sort", [&] {
+                for (const SortValue& value : hit.sort)
+                    write_sort_value(json, value);
+            });
+        }
+    });
+}
+
+std::string write_page(const Node& node, const std::vector<io::SearchPart>& parts,
+                       const SearchRequest& request, const Page& page,
+                       std::chrono::steady_clock::time_point begin) {
+    const bool scores = shows_scores(request);
+    const bool max_score = request.retriever.search.sort.empty() || request.track_scores;
+    std::string hits;
+    JsonWriter hits_json(hits);
+    hits_json.array([&] {
+        for (const FoundDocument& hit : page.hits)
+            write_hit(hits_json, node, request, *parts[hit.part].snapshot, hit, scores);
+    });
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - begin);
+    std::string out;
+    JsonWriter json(out);
+    json.object([&] {
+        if (!page.scroll_id.empty()) json.member("_scroll_id", page.scroll_id);
+        if (!request.pit.empty()) json.member("pit_id", request.pit);
+        json.member("took", took.count());
+        json.member("timed_out", false);
+        json.member_raw("_shards", shards_json(parts.size()));
+        json.member_object("hits", [&] {
+            write_total(json, request, page.total);
+            json.key("max_score");
+            if (max_score && page.max_score && request.size > 0) {
+                json.value(shown_score(*page.max_score));
+            } else {
+                json.null();
+            }
+            json.member_raw("hits", hits);
+        });
+        if (page.aggregations != nullptr) page.aggregations->write(json, request.typed_keys);
+    });
+    return out;
+}
+
+/// The best of one retriever, at most `window`.
+std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
+                                const Retriever& retriever, std::size_t window) {
+    if (retriever.children.empty()) {
+        io::DocumentSearch search = retriever.search;
+        search.size = window;
+        return io::search_documents(parts, search).hits;
+    }
+    const std::size_t counted = retriever.window > 0 ? retriever.window : window;
+    std::map<std::pair<std::size_t, std::int64_t>, double> points;
+    for (const Retriever& child : retriever.children) {
+        const std::vector<FoundDocument> ranking = rank(parts, child, counted);
+        for (std::size_t i = 0; i < ranking.size(); ++i)
+            points[{ranking[i].part, ranking[i].seq_no}] +=
+                1.0 / static_cast<double>(retriever.rank_constant + i + 1);
+    }
+    std::vector<FoundDocument> joined;
+    for (const auto& [place, score] : points)
+        joined.push_back({place.first, place.second, score, {}});
+    std::stable_sort(
+        joined.begin(), joined.end(),
+        [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
+    return joined;
+}
+
+void drop_first(std::vector<FoundDocument>& hits, std::size_t count, std::size_t keep) {
+    hits.erase(hits.begin(),
+               hits.begin() + static_cast<std::ptrdiff_t>(std::min(count, hits.size())));
+    if (hits.size() > keep) hits.resize(keep);
+}
+
+}  // namespace
+
+std::string shards_json(std::size_t count) {
+    const std::string n = std::to_string(count);
+    return R"({"total":)" + n + R"(,"successful":)" + n + R"(,"skipped":0,"failed":0})";
+}
+
+std::vector<io::SearchPart> open_parts(Node& node, const Request& request,
+                                       std::string_view expression, const ExpandOptions& options,
+                                       std::int64_t now_millis) {
+    std::vector<io::SearchPart> parts;
+    for (const std::string& index : node.indices->expand(expression, options)) {
+        authorize_index(request, index);
+        io::SearchPart& part = parts.emplace_back();
+        part.snapshot = node.store->snapshot(index);
+        std::vector<std::shared_ptr<const io::Query>> filters;
+        for (const std::string& filter : node.indices->filters(expression, index)) {
+            io::QueryOptions query_options;
+            query_options.now_millis = now_millis;
+            filters.push_back(io::Query::parse(filter, query_options));
+        }
+        if (!filters.empty()) part.filter = io::Query::filtered(nullptr, std::move(filters));
+    }
+    return parts;
+}
+
+std::string run_search(const Node& node, const std::vector<io::SearchPart>& parts,
+                       const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
+    Page page;
+    Aggregations aggregations(request.aggregations);
+    if (request.is_fused()) {
+        const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
+        page.hits = rank(parts, request.retriever, window);
+        page.total = page.hits.size();
+        if (!page.hits.empty()) page.max_score = page.hits.front().score;
+    } else {
+        io::DocumentSearch search = request.retriever.search;
+        search.size = request.from + request.size;
+        if (!request.aggregations.empty()) {
+            search.collector = &aggregations;
+            page.aggregations = &aggregations;
+        }
+        io::FoundDocuments found = io::search_documents(parts, search);
+        page.total = found.total;
+        page.max_score = found.max_score;
+        page.hits = std::move(found.hits);
+    }
+    drop_first(page.hits, request.from, request.size);
+    return write_page(node, parts, request, page, begin);
+}
+
+namespace {
+
+/// The entries' next page.
+Page take_page(SearchContext& context) {
+    Page page;
+    page.total = context.total;
+    page.max_score = context.max_score;
+    const std::size_t end = std::min(context.next + context.request.size, context.entries.size());
+    for (; context.next < end; ++context.next) {
+        const ScrollEntry& entry = context.entries[context.next];
+        FoundDocument& hit = page.hits.emplace_back();
+        hit = {entry.part, entry.seq_no, entry.score, {}};
+        if (!context.sort_values.empty()) hit.sort = std::move(context.sort_values[context.next]);
+        // The order of the documents themselves: its value need not be kept.
+        const auto& sort = context.request.retriever.search.sort;
+        if (context.sort_values.empty() && !sort.empty())
+            hit.sort = {static_cast<std::int64_t>(entry.part << 44U) + entry.seq_no};
+    }
+    return page;
+}
+
+}  // namespace
+
+std::string open_scroll(const Node& node, SearchContexts& contexts,
+                        std::shared_ptr<SearchContext> context, SearchRequest request,
+                        std::chrono::steady_clock::time_point begin) {
+    contexts.check_room(true);
+    Aggregations aggregations(request.aggregations);
+    io::DocumentSearch search = request.retriever.search;
+    search.size = std::numeric_limits<std::size_t>::max();
+    if (!request.aggregations.empty()) search.collector = &aggregations;
+    io::FoundDocuments found = io::search_documents(context->parts, search);
+    context->is_scroll = true;
+    context->total = found.total;
+    context->max_score = found.max_score;
+    context->entries.reserve(found.hits.size());
+    const bool only_order =
+        search.sort.size() == 1 && search.sort.front().kind == SortKey::Kind::document;
+    for (FoundDocument& hit : found.hits) {
+        context->entries.push_back({hit.part, hit.seq_no, hit.score});
+        if (!search.sort.empty() && !only_order)
+            context->sort_values.push_back(std::move(hit.sort));
+    }
+    const std::chrono::milliseconds keep_alive = *request.scroll;
+    context->request = std::move(request);
+    Page page = take_page(*context);
+    if (search.collector != nullptr) page.aggregations = &aggregations;
+    page.scroll_id = contexts.add(context, keep_alive);
+    return write_page(node, context->parts, context->request, page, begin);
+}
+
+std::string next_page(const Node& node, SearchContext& context, const std::string& scroll_id,
+                      std::chrono::steady_clock::time_point begin, bool total_as_number) {
+    const std::lock_guard lock(context.mutex);
+    context.request.total_as_number = total_as_number;
+    Page page = take_page(context);
+    page.scroll_id = scroll_id;
+    return write_page(node, context.parts, context.request, page, begin);
+}
+
+}  // namespace penstock::serve

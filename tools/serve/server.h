@@ -1,0 +1,68 @@
+// The whole server: state, routes, HTTP.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/inference/deployments.h"
+#include "engine/io/index.h"
+#include "engine/pipeline/definition.h"
+#include "engine/pipeline/spec.h"
+#include "engine/runtime/runtime.h"
+#include "tools/serve/compat.h"
+#include "tools/serve/http_server.h"
+
+namespace penstock::serve {
+
+struct ServerOptions {
+    HttpOptions http;
+    Compat compat;
+    std::filesystem::path data;
+    std::string version;  ///< Penstock's own
+    std::string node_name = "penstock";
+    std::string cluster_name = "penstock";
+    std::size_t request_memory = 256UL * 1024 * 1024;  ///< bytes, for all bodies in flight
+    /// The time that documents see; the real one when absent.
+    std::optional<std::chrono::system_clock::time_point> clock;
+    /// Listen on other addresses than the loopback although nobody has to say who they are.
+    bool insecure = false;
+    /// A line a request: "-" is standard error, else a file; empty: none. Never with a query string
+    /// or header, which may hold secrets.
+    std::string request_log;
+    /// Pipelines of definition files, which are there from the start.
+    std::vector<pipeline::PipelineDefinition> pipelines;
+};
+
+/// What the server works with; all of it outlives the server.
+struct ServerParts {
+    runtime::Runtime* runtime = nullptr;
+    const pipeline::Catalog* catalog = nullptr;
+    std::shared_ptr<io::IndexStore> store;
+    std::shared_ptr<const inference::ModelStore> models;
+    std::shared_ptr<inference::Deployments> deployments;
+};
+
+/// Everything that answers below one address.
+class Server {
+  public:
+    /// Reads the stored state and binds the address; throws penstock::Error.
+    Server(ServerOptions options, ServerParts parts);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    std::uint16_t port() const;
+    void start();
+    /// Blocks until accepted requests are answered, or `grace` is over.
+    void stop(std::chrono::milliseconds grace);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penstock::serve
