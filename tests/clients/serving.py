@@ -53,9 +53,11 @@ allowed_processors: 4
 
     def start(self, *arguments):
         """The address it listens on."""
+        if "--port" not in arguments:
+            arguments = ("--port", "0", *arguments)
         with open(os.path.join(self.folder, "stderr.txt"), "ab") as errors:
             self.process = subprocess.Popen(
-                [PENSTOCK, "serve", "--config", self.config, "--port", "0", *arguments], cwd=self.folder,
+                [PENSTOCK, "serve", "--config", self.config, *arguments], cwd=self.folder,
                 stdout=subprocess.PIPE, stderr=errors, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (.*):(\d+)\n", line)

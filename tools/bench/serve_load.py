@@ -138,7 +138,7 @@ async def malformed_requests(host, port, options):
             writer.write_eof()
             line = await asyncio.wait_for(reader.readline(), 60)
             status = line.split()[1].decode() if line.startswith(b"HTTP/1.1 ") else "closed"
-        except ConnectionError:
+        except OSError:
             status = "closed"
         finally:
             writer.close()
