@@ -10,7 +10,6 @@ namespace penstock::processors {
 using document::Arena;
 using document::Document;
 using document::FieldPath;
-using document::Key;
 using document::Member;
 using document::Object;
 using document::Outcome;
@@ -99,6 +98,7 @@ class DotExpander final : public pipeline::Processor {
     Outcome take_out(Document& document, const Object& object,
                      const std::vector<Member>& members) const {
         std::vector<std::string_view> keys;
+        keys.reserve(members.size());
         for (const Member& member : members)
             keys.push_back(member.key());
         Value rest = without(object, keys, document.arena());

@@ -10,7 +10,6 @@ namespace penstock::processors {
 using document::Arena;
 using document::Document;
 using document::FieldPath;
-using document::Key;
 using document::Member;
 using document::Object;
 using document::Outcome;

@@ -18,7 +18,7 @@ constexpr int kPlacementAttempts = 128;
 /// is empty.
 class Trie::Builder {
   public:
-    Builder(Trie& trie, std::vector<Entry> entries) : trie_(trie), slots_(trie.slots_) {
+    Builder(Trie& trie, std::vector<Entry> entries) : slots_(trie.slots_) {
         std::uint32_t greatest = 0;
         keys_.reserve(entries.size());
         for (const Entry& entry : entries) {
@@ -129,7 +129,6 @@ class Trie::Builder {
         std::uint32_t previous, next;
     };
 
-    Trie& trie_;
     std::vector<Slot>& slots_;
     std::vector<Key> keys_;
     std::vector<Child> children_;

@@ -186,7 +186,7 @@ std::string read_file(const fs::path& file) {
 void set_defaults(Configuration& configuration) {
     fs::path here = program_directory();
     configuration.data_directory = ".penstock";
-    for (fs::path plugins : {here / "plugins", here / PENSTOCK_PLUGIN_PATH}) {
+    for (const fs::path& plugins : {here / "plugins", here / PENSTOCK_PLUGIN_PATH}) {
         if (fs::is_directory(plugins))
             configuration.plugin_directories.push_back(plugins.lexically_normal());
     }

@@ -61,6 +61,7 @@ std::vector<std::vector<float>> embed(Workspace& workspace, const std::string& d
                                       const std::vector<Query>& queries) {
     auto deployment = workspace.start_deployment(deployment_id);
     std::vector<std::string_view> texts;
+    texts.reserve(queries.size());
     for (const Query& query : queries)
         texts.push_back(query.text);
     inference::InferRequest request{texts, {}};

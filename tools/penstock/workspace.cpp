@@ -19,7 +19,6 @@ namespace penstock::tools {
 namespace fs = std::filesystem;
 using pipeline::Diagnostics;
 using pipeline::PipelineDefinition;
-using pipeline::ProcessorDefinition;
 
 namespace {
 
