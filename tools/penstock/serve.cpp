@@ -119,6 +119,7 @@ int run_server(const CommonOptions& common, const Options& options) {
     parts.models = workspace.models();
     parts.deployments = workspace.deployments();
     raise_file_limit();
+    serve::log_to_stderr();
     Signals signals(workspace.runtime());
     serve::Server server(std::move(server_options), std::move(parts));
     server.start();

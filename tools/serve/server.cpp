@@ -113,6 +113,12 @@ struct Server::Impl {
     std::optional<HttpServer> http;  // last: it uses all the others until it has stopped
 };
 
+void log_to_stderr() {
+    auto logger = spdlog::stderr_logger_mt("penstock");
+    logger->set_pattern("penstock: %l: %v");
+    spdlog::set_default_logger(std::move(logger));
+}
+
 Server::Server(ServerOptions options, ServerParts parts)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(parts))) {}
 

@@ -46,6 +46,10 @@ struct ServerParts {
     std::shared_ptr<inference::Deployments> deployments;
 };
 
+/// Sends what the server has to say of itself to standard error: standard output is for its address.
+/// For the process, once, by whoever runs a server in it.
+void log_to_stderr();
+
 /// Everything that answers below one address.
 class Server {
   public:
