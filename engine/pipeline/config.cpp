@@ -179,7 +179,8 @@ struct Config::Impl {
             list += (list.empty() ? "[" : ", [") + name + "]";
         }
         if (given.empty() && one_needed)
-            wrong(position, "one of the options " + list + " is required");
+            wrong(position, "[" + names.front() + "] required property is missing",
+                  "one of " + list + " must be given", names.front());
         if (given.size() < 2) return;
         std::sort(given.begin(), given.end(), [](const Value* a, const Value* b) {
             return std::pair(a->key.line, a->key.column) < std::pair(b->key.line, b->key.column);

@@ -138,6 +138,10 @@ struct DocumentWriter::Work {
         answer.result = "";
         done = true;
     }
+    /// A pipeline has said which version there must be now.
+    bool has_internal_version() const {
+        return request.version >= 0 && request.version_type == io::VersionType::internal;
+    }
     /// What a pipeline works on.
     std::string& document() { return update ? update->inserted() : request.source; }
     bool has_document() const {
@@ -386,6 +390,10 @@ void DocumentWriter::store(std::vector<Work>& works) {
             if (work.update) {
                 flush(pending);  // it reads what was written before it
                 update(work);
+            } else if (work.has_internal_version()) {
+                flush(pending);
+                pin_version(work);
+                pending.push_back(&work);
             } else {
                 pending.push_back(&work);
             }
@@ -483,6 +491,19 @@ void DocumentWriter::flush(std::vector<Work*>& pending) {
             work->fail({503, "unavailable_shards_exception", error.what()});
     }
     pending.clear();
+}
+
+void DocumentWriter::pin_version(Work& work) {
+    const auto current = node_.store->get(work.answer.index, work.answer.id);
+    const std::int64_t now = current ? current->version : -1;
+    if (now != work.request.version) {
+        throw ApiError(409, "version_conflict_engine_exception",
+                       "[" + work.answer.id + "]: version conflict, current version [" +
+                           std::to_string(now) + "] is different than the one provided [" +
+                           std::to_string(work.request.version) + "]");
+    }
+    work.request.if_seq_no = current->seq_no;
+    work.request.if_primary_term = kPrimaryTerm;
 }
 
 void DocumentWriter::update(Work& work) {

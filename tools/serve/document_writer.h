@@ -77,6 +77,7 @@ class DocumentWriter {
     boost::asio::awaitable<void> run_pipeline(const std::string& id, std::vector<Work*> group);
     void store(std::vector<Work>& works);
     void flush(std::vector<Work*>& pending);
+    void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
     const WriteTarget& target(const std::string& name, bool require_alias, bool create);

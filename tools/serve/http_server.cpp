@@ -38,6 +38,7 @@ constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kSmallestGzip = 1024;
 /// A body that nobody wanted is read over so that the connection can go on, up to this.
 constexpr std::size_t kMostThrownAway = 256 * 1024;
+constexpr auto kLinger = std::chrono::seconds(1);
 constexpr auto kNoDescriptorsPause = std::chrono::milliseconds(100);
 constexpr auto use_result = asio::as_tuple(asio::use_awaitable);
 
@@ -170,7 +171,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
                 co_await secure.async_shutdown(use_result);
             } else {
                 co_await self->requests(stream, *entry);
-                stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+                co_await self->close(stream);
             }
         } catch (const std::exception&) {
             // The client has gone, or speaks no HTTP: there is nobody to tell.
@@ -184,6 +185,20 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     std::size_t connection_count() const {
         std::lock_guard lock(mutex);
         return open;
+    }
+
+    /// Closing with bytes unread would reset the connection, and the client might not see its
+    /// answer: they are read over for a moment.
+    awaitable<void> close(beast::tcp_stream& stream) {
+        error_code ended;
+        stream.socket().shutdown(tcp::socket::shutdown_send, ended);
+        std::array<char, 4096> rest;
+        stream.expires_after(kLinger);
+        for (std::size_t bytes = 0; !ended && !stopping && bytes < kMostThrownAway;) {
+            auto [problem, got] = co_await stream.async_read_some(asio::buffer(rest), use_result);
+            ended = problem;
+            bytes += got;
+        }
     }
 
     template <class Stream>

@@ -98,6 +98,20 @@ TEST_F(DocumentApi, RunsPipelines) {
     EXPECT_THAT(unknown.body, HasSubstr("pipeline with id [none] does not exist"));
 }
 
+TEST_F(DocumentApi, PipelinesMaySetTheVersion) {
+    const auto pipeline = [&](const std::string& type) {
+        return R"({"processors":[{"set":{"field":"_version","value":1}},)"
+               R"({"set":{"field":"_version_type","value":")" +
+               type + R"("}}]})";
+    };
+    node.pipelines->put("internal", pipeline("internal"));
+    node.pipelines->put("external", pipeline("external"));
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=internal", "{}").status, 409);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=external", "{}").status, 201);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=external", "{}").status, 409);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=internal", "{}").status, 200);
+}
+
 TEST_F(DocumentApi, TheIndexHasAPipelineOfItsOwn) {
     node.indices->create("books",
                          R"({"settings":{"default_pipeline":"fails","final_pipeline":"a2"}})");
