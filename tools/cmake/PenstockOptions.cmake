@@ -28,6 +28,8 @@ if(PENSTOCK_WERROR)
 endif()
 if(PENSTOCK_SANITIZE)
   add_compile_options(-fsanitize=${PENSTOCK_SANITIZE} -fno-omit-frame-pointer)
+  # GCC 12 takes the frames of Asio's coroutines for mismatched pairs of new and delete.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
   if(PENSTOCK_SANITIZE MATCHES thread)
     # GCC warns of the fences in Asio, which it cannot follow; they are not ours.
     add_compile_options(-Wno-tsan)
