@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <unordered_set>
 
 #include "engine/io/json_text.h"
 
@@ -223,7 +224,10 @@ class Walker {
     /// Every text keeps its path, so a long one is not carried along. Where there is no text,
     /// nothing is indexed, and fields may be called anything.
     void long_path(const std::string& whole) {
-        if (!pass_looking_for_text()) return;
+        if (!pass_looking_for_text()) {
+            out_.has_unlisted = true;
+            return;
+        }
         std::size_t shown = kShownOfPath;
         while (shown > 0 && (static_cast<unsigned char>(whole[shown]) & 0xC0U) == 0x80U)
             --shown;
@@ -286,11 +290,13 @@ class Walker {
     void array(const std::string& field, const std::string& pointer, const std::string& element) {
         bool first = true;
         std::string words;
+        bool has_words = false;
         if (!cursor_.enter()) return;
         for (std::size_t i = 0; out_.error.empty() && cursor_.next_element(first); ++i) {
             if (cursor_.kind() == Kind::string) {
                 if (!words.empty()) words.push_back('\n');
                 words += unescape(cursor_.string());
+                has_words = true;
                 continue;
             }
             const std::string here = pointer + "/" + std::to_string(i);
@@ -300,11 +306,10 @@ class Walker {
                 value(field, here, element);
             }
         }
-        add_text(field, element, std::move(words));
+        if (has_words) add_text(field, element, std::move(words));
     }
 
     void add_text(const std::string& field, const std::string& element, std::string text) {
-        if (text.empty()) return;
         if (type_of_(field) == FieldType::vector) {
             refuse_vector(field);
         } else {
@@ -316,9 +321,7 @@ class Walker {
         const FieldType known = type_of_(field);
         if (known == FieldType::vector) refuse_vector(field);
         if (known != FieldType::unknown) return;
-        const bool seen = std::any_of(out_.scalars.begin(), out_.scalars.end(),
-                                      [&](const ScalarField& one) { return one.field == field; });
-        if (!seen) out_.scalars.push_back({field, type});
+        if (seen_.insert(field).second) out_.scalars.push_back({field, type});
     }
 
     void refuse_vector(const std::string& field) {
@@ -331,7 +334,8 @@ class Walker {
     Taken vector(const std::string& field, const std::string& element, std::size_t begin,
                  bool first_kept) {
         const FieldType type = type_of_(field);
-        if (type == FieldType::text) return Taken::no;
+        // A field of texts or of single values stays one.
+        if (type != FieldType::vector && type != FieldType::unknown) return Taken::no;
         const std::size_t value_begin = cursor_.offset();
         std::string problem;
         JsonCursor ahead = cursor_;
@@ -378,6 +382,7 @@ class Walker {
     JsonCursor cursor_;
     const std::function<FieldType(const std::string&)>& type_of_;
     Extracted out_;
+    std::unordered_set<std::string> seen_;  ///< the fields in out_.scalars
     std::size_t copied_ = 0;
 };
 

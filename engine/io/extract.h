@@ -43,8 +43,9 @@ struct Extracted {
     std::vector<TextValue> texts;
     std::vector<VectorValue> vectors;
     std::vector<ScalarField> scalars;
-    std::string stripped;  ///< the source without the vectors that were cut
-    std::string error;     ///< why it cannot be indexed; empty when it can
+    bool has_unlisted = false;  ///< values whose names are too long are not listed above
+    std::string stripped;       ///< the source without the vectors that were cut
+    std::string error;          ///< why it cannot be indexed; empty when it can
 };
 
 constexpr std::size_t kMinDynamicDims = 128;

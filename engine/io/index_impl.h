@@ -100,6 +100,7 @@ class IndexWriter {
     };
 
     Database db_;
+    bool lists_all_fields_ = false;
     std::int64_t data_version_ = -1;
     std::map<std::string, Field, std::less<>> fields_;
     std::string analyzer_;

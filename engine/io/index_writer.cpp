@@ -152,6 +152,7 @@ void IndexWriter::load() {
     analyzer_ = read_text(db_, "analyzer");
     next_seq_no_ = read_number(db_, "next_seq_no");
     docs_ = read_number(db_, "docs");
+    lists_all_fields_ = read_number(db_, "all_fields") == 1;
     Statement log = db_.query("SELECT coalesce(max(n), 0) + 1 FROM vector_log");
     log.step();
     next_log_ = log.integer(0);
@@ -394,10 +395,12 @@ Field& IndexWriter::field(const std::string& path, FieldType type, std::size_t d
     return fields_.insert_or_assign(path, fresh).first->second;
 }
 
-/// "12" in a field of numbers is one of them, and "true" in a field of truth values.
+/// "12" in a field of numbers is one of them, and "true" in a field of truth values. "" is none of
+/// either, and no reason to make it a field of words.
 bool IndexWriter::is_value_as_text(const TextValue& text) const {
     const auto known = fields_.find(text.field);
     if (known == fields_.end() || !known->second.is_scalar()) return false;
+    if (text.text.empty()) return true;
     if (known->second.type == FieldType::boolean)
         return text.text == "true" || text.text == "false";
     double number = 0;
@@ -409,7 +412,7 @@ bool IndexWriter::is_value_as_text(const TextValue& text) const {
 /// A field of strings is one of dates as long as all of them are.
 void IndexWriter::note_date(Field& field, std::string_view text) {
     if (field.rows > 0 && !field.is_date) return;
-    bool all = true;
+    bool all = !text.empty();
     while (all && !text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());
         all = looks_like_date(text.substr(0, end));
@@ -420,9 +423,18 @@ void IndexWriter::note_date(Field& field, std::string_view text) {
 }
 
 void IndexWriter::note_scalars(const Extracted& extracted) {
-    if (extracted.scalars.empty() || fields_.size() >= 2 * kMaxFields) return;
-    for (const ScalarField& scalar : extracted.scalars)
-        field(scalar.field, scalar.type, 0);
+    bool unlisted = extracted.has_unlisted;
+    for (const ScalarField& scalar : extracted.scalars) {
+        if (fields_.size() < 2 * kMaxFields || fields_.contains(scalar.field)) {
+            field(scalar.field, scalar.type, 0);
+        } else {
+            unlisted = true;
+        }
+    }
+    if (!unlisted || !lists_all_fields_) return;
+    // Queries must not take a field for absent from now on because it is not listed.
+    set_number(db_, "all_fields", 0);
+    lists_all_fields_ = false;
 }
 
 void IndexWriter::insert(const WriteItem& item, std::int64_t version, const Extracted& extracted) {

@@ -202,6 +202,17 @@ TEST_F(IndexTest, RefusesPathsThatAreTooLong) {
     EXPECT_EQ(put("3", "{\"" + std::string(512, 'x') + "\":\"text\"}").status, 201);
 }
 
+/// A field of numbers stays one, whatever the length of a list of them.
+TEST_F(IndexTest, TakesLongListsOfNumbersAsNumbers) {
+    std::string list = "{\"n\":[1";
+    for (int i = 0; i < 10'000; ++i)
+        list += ",1";
+    EXPECT_EQ(put("1", R"({"n":1})").status, 201);
+    EXPECT_EQ(put("2", list + "]}").status, 201);
+    EXPECT_EQ(put("3", "{\"n\":" + vector_text(200, 1) + "}").status, 201);
+    EXPECT_EQ(put("4", R"({"n":2})").status, 201);
+}
+
 TEST_F(IndexTest, GivesBackVectorsExactlyAsTheyWere) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal(0, 0.05F);

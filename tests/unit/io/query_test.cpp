@@ -73,6 +73,32 @@ class QueryTest : public Scratch {
     std::vector<SearchPart> parts_;
 };
 
+/// What the index does not list is looked for in the documents, not taken as absent.
+TEST_F(QueryTest, FindsValuesOfFieldsThatAreNotListed) {
+    std::string wide = "{";
+    for (int i = 0; i < 5000; ++i)
+        wide += "\"k" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+    wide.back() = '}';
+    put("wide", wide);
+    put("late", R"({"late":7})");
+    const std::string name(600, 'x');
+    put("long", "{\"" + name + "\":{\"n\":5}}");
+    put("empty", R"({"blank":""})");
+    EXPECT_THAT(find(R"({"term":{"k4999":4999}})"), ElementsAre("wide"));
+    EXPECT_THAT(find(R"({"term":{"late":7}})"), ElementsAre("late"));
+    EXPECT_THAT(find("{\"term\":{\"" + name + ".n\":5}}"), ElementsAre("long"));
+    EXPECT_THAT(find(R"({"exists":{"field":"blank"}})"), ElementsAre("empty"));
+    EXPECT_THAT(find(R"({"term":{"nowhere":1}})"), IsEmpty());
+}
+
+TEST_F(QueryTest, AnEmptyTextIsAValue) {
+    put("empty", R"({"blank":""})");
+    put("list", R"({"blank":[""]})");
+    put("none", R"({"other":1})");
+    EXPECT_THAT(find(R"({"exists":{"field":"blank"}})"), UnorderedElementsAre("empty", "list"));
+    EXPECT_THAT(find(R"({"term":{"blank.keyword":""}})"), UnorderedElementsAre("empty", "list"));
+}
+
 class Books : public QueryTest {
   protected:
     Books() {
