@@ -56,7 +56,8 @@ std::vector<TextColumn> index_columns() {
 
 std::vector<TextCell> index_row(const Node& node, const std::string& name) {
     const io::IndexInfo info = node.store->info(name);
-    const IndexMetadata metadata = node.indices->metadata(name).value_or(IndexMetadata{});
+    const auto known = node.indices->metadata(name);
+    const IndexMetadata metadata = known ? *known : IndexMetadata{};
     const std::chrono::system_clock::time_point created{
         std::chrono::milliseconds(metadata.created_millis)};
     return {"green",

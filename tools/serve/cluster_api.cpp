@@ -5,7 +5,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <map>
-#include <mutex>
 #include <span>
 
 #include "engine/document/json.h"
@@ -13,9 +12,10 @@
 #include "engine/runtime/await.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/cluster_routes.h"
+#include "tools/serve/cluster_settings.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/json_tree.h"
 #include "tools/serve/process_stats.h"
-#include "tools/serve/state_file.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/timestamp.h"
 
@@ -242,54 +242,8 @@ std::string cluster_stats(const Node& node) {
 
 // ---- settings
 
-using Flat = std::map<std::string, std::string>;  ///< JSON text by dotted name
-
-/// What PUT _cluster/settings has said. The transient ones end with the process, as they do.
-class ClusterSettings {
-  public:
-    explicit ClusterSettings(const Node& node) : persistent_(node.data / "cluster-settings.json") {}
-
-    Flat persistent() const {
-        const auto states = persistent_.read();
-        return {states.begin(), states.end()};
-    }
-    Flat transient() const {
-        std::lock_guard lock(mutex_);
-        return transient_;
-    }
-    /// A null takes away: a setting, or with `*` several.
-    void put_persistent(const Flat& changes) const {
-        const Flat known = persistent();
-        for (const auto& [name, value] : changes) {
-            if (value != "null") {
-                persistent_.put(name, value);
-                continue;
-            }
-            for (const auto& [old, unused] : known) {
-                if (matches_wildcard(name, old)) persistent_.remove(old);
-            }
-        }
-    }
-    void put_transient(const Flat& changes) {
-        std::lock_guard lock(mutex_);
-        for (const auto& [name, value] : changes) {
-            if (value != "null") {
-                transient_.insert_or_assign(name, value);
-            } else {
-                std::erase_if(transient_, [&, &pattern = name](const auto& old) {
-                    return matches_wildcard(pattern, old.first);
-                });
-            }
-        }
-    }
-
-  private:
-    StateFile persistent_;
-    mutable std::mutex mutex_;
-    Flat transient_;
-};
-
 using SettingsPtr = std::shared_ptr<ClusterSettings>;
+using Flat = ClusterSettings::Flat;
 
 /// Objects become dotted names; values become text, as the reference shows them.
 void flatten(const Value& value, const std::string& name, Flat& out) {
@@ -372,6 +326,19 @@ Flat section(const JsonBody& body, std::string_view name) {
     return flat;
 }
 
+constexpr const char* kAutoCreate = "action.auto_create_index";
+
+void check_auto_create(const Flat& changes) {
+    const auto found = changes.find(kAutoCreate);
+    if (found != changes.end() && found->second != "null")
+        AutoCreate::parse(JsonTree::leaf(found->second).content());
+}
+
+/// The settings that mean something here. Blocks.
+void put_in_force(const Node& node, const ClusterSettings& settings) {
+    node.indices->set_auto_create(AutoCreate::parse(settings.text(kAutoCreate, "true")));
+}
+
 asio::awaitable<Response> put_settings(Request& request, const Node& node, SettingsPtr settings) {
     const bool flat = request.query.flag("flat_settings");
     JsonBody body;
@@ -385,9 +352,13 @@ asio::awaitable<Response> put_settings(Request& request, const Node& node, Setti
     Flat persistent = section(body, "persistent");
     Flat transient = section(body, "transient");
     if (persistent.empty() && transient.empty()) throw action_validation({"no settings to update"});
-    co_await runtime::call_on(node.runtime->blocking(),
-                              [&] { settings->put_persistent(persistent); });
-    settings->put_transient(transient);
+    co_await runtime::call_on(node.runtime->blocking(), [&] {
+        check_auto_create(persistent);
+        check_auto_create(transient);
+        settings->put_persistent(persistent);
+        settings->put_transient(transient);
+        put_in_force(node, *settings);
+    });
     const auto taken_away = [](const auto& one) { return one.second == "null"; };
     std::erase_if(persistent, taken_away);
     std::erase_if(transient, taken_away);
@@ -514,7 +485,8 @@ void add_cluster_routes(Router& router, Node& node) {
     for (const char* path : {"/_cluster/state", "/_cluster/state/{metric}"})
         router.add("GET", path, state, {"local", "master_timeout", "flat_settings"});
 
-    const auto settings = std::make_shared<ClusterSettings>(node);
+    const auto settings = std::make_shared<ClusterSettings>(node.data / "cluster-settings.json");
+    put_in_force(node, *settings);
     router.add(
         "GET", "/_cluster/settings",
         [&node, settings](Request& request) { return get_settings(request, node, settings); },

@@ -3,10 +3,12 @@
 #include <array>
 
 #include "engine/document/json_writer.h"
+#include "engine/io/values.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/json_tree.h"
 #include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
@@ -137,13 +139,81 @@ awaitable<Response> update_document(Node& node, Request& request) {
 
 // ---- reading
 
+/// What a get shows of a document, and by which routing it asks for it.
+struct View {
+    SourceFilter filter;
+    std::vector<std::string>
+        stored_fields;  ///< names; without `_source` among them, it is not shown
+    std::string routing;
+
+    static View from(const Parameters& query) {
+        View view;
+        view.filter = SourceFilter::from(query);
+        view.routing = query.text("routing");
+        if (query.has("stored_fields"))
+            view.show_stored(split_list(query.text("stored_fields")), query.has("_source"));
+        return view;
+    }
+
+    void show_stored(std::vector<std::string> names, bool asks_for_source) {
+        const bool with_source = std::erase(names, "_source") > 0;
+        stored_fields = std::move(names);
+        if (!with_source && !asks_for_source && filter.keeps_all()) filter.fetch = false;
+    }
+};
+
 struct Found {
     std::string index;
     std::string id;
     std::optional<io::StoredDocument> document;
+    std::shared_ptr<const IndexMetadata> metadata;
 };
 
-void write_found(const Found& found, const SourceFilter& filter, bool with_type, JsonWriter& json) {
+/// Blocks.
+Found find(const Node& node, std::string index, std::string id, const std::string& routing) {
+    Found found{std::move(index), std::move(id), {}, {}};
+    found.document = node.store->get(found.index, found.id, true);
+    found.metadata = node.indices->metadata(found.index);
+    if (found.document && found.metadata &&
+        !found.metadata->finds(found.id, found.document->routing, routing))
+        found.document.reset();
+    return found;
+}
+
+/// The mapping says `"store": true` for it.
+bool is_stored(const JsonTree& mappings, const std::string& field) {
+    const JsonTree* level = &mappings;
+    for (const std::string& name : split_list(field, '.')) {
+        const JsonTree* inner = level->find("properties");
+        if (inner == nullptr) inner = level->find("fields");
+        level = inner == nullptr ? nullptr : inner->find(name);
+        if (level == nullptr) return false;
+    }
+    const JsonTree* store = level->find("store");
+    return store != nullptr && store->content() == "true";
+}
+
+void write_stored_fields(const Found& found, const View& view, JsonWriter& json) {
+    const JsonTree mappings = JsonTree::parse(found.metadata ? found.metadata->mappings : "{}");
+    JsonBody source;
+    source.parse(found.document->source);
+    std::string fields;
+    JsonWriter inner(fields);
+    inner.object([&] {
+        for (const std::string& field : view.stored_fields) {
+            if (!is_stored(mappings, field)) continue;
+            inner.member_array(field, [&] {
+                io::visit_values(Value::object(&source.root()), field, [&](Value value) {
+                    inner.raw(json_text(value));
+                    return false;
+                });
+            });
+        }
+    });
+    if (fields != "{}") json.member_raw("fields", fields);
+}
+
+void write_found(const Found& found, const View& view, bool with_type, JsonWriter& json) {
     json.object([&] {
         json.member("_index", found.index);
         if (with_type) json.member("_type", "_doc");
@@ -157,7 +227,9 @@ void write_found(const Found& found, const SourceFilter& filter, bool with_type,
         json.member("_primary_term", 1);
         if (!found.document->routing.empty()) json.member("_routing", found.document->routing);
         json.member("found", true);
-        if (filter.fetch) json.member_raw("_source", filter.apply(found.document->source));
+        if (view.filter.fetch && (!found.metadata || found.metadata->keeps_source))
+            json.member_raw("_source", view.filter.apply(found.document->source));
+        if (!view.stored_fields.empty()) write_stored_fields(found, view, json);
     });
 }
 
@@ -174,11 +246,8 @@ void check_version(const Request& request, const Found& found) {
 
 awaitable<Found> find_document(Node& node, Request& request) {
     co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
-        Found found;
-        found.index = node.indices->single(request.part("index"));
-        found.id = request.part("id");
-        found.document = node.store->get(found.index, found.id, true);
-        return found;
+        return find(node, node.indices->single(request.part("index")), request.part("id"),
+                    request.query.text("routing"));
     });
 }
 
@@ -187,12 +256,12 @@ bool with_type(const Node& node) {
 }
 
 awaitable<Response> get_document(Node& node, Request& request) {
-    const SourceFilter filter = SourceFilter::from(request.query);
+    const View view = View::from(request.query);
     const Found found = co_await find_document(node, request);
     check_version(request, found);
     std::string out;
     JsonWriter json(out);
-    write_found(found, filter, with_type(node), json);
+    write_found(found, view, with_type(node), json);
     co_return Response::json(std::move(out), found.document ? 200 : 404);
 }
 
@@ -200,7 +269,7 @@ awaitable<Response> get_source(Node& node, Request& request) {
     const SourceFilter filter = SourceFilter::from(request.query);
     const Found found = co_await find_document(node, request);
     check_version(request, found);
-    if (!found.document) {
+    if (!found.document || (found.metadata && !found.metadata->keeps_source)) {
         throw resource_not_found("Document not found [" + found.index + "]/[_doc]/[" + found.id +
                                  "]");
     }
@@ -212,7 +281,7 @@ awaitable<Response> get_source(Node& node, Request& request) {
 struct Wanted {
     std::string index;
     std::string id;
-    SourceFilter filter;
+    View view;
 };
 
 std::string text_member(const document::Object& object, std::string_view name) {
@@ -221,9 +290,28 @@ std::string text_member(const document::Object& object, std::string_view name) {
     return value->is_string() ? std::string(value->as_string()) : json_text(*value);
 }
 
+/// What one of several wants to be shown otherwise than the request says of all.
+void read_view(const document::Object& object, View& view) {
+    const Value* source = member(object, "_source");
+    if (source != nullptr) view.filter = SourceFilter::from(*source);
+    if (const Value* fields = member(object, "stored_fields")) {
+        std::vector<std::string> names;
+        if (fields->is_string()) names.emplace_back(fields->as_string());
+        if (fields->is_array()) {
+            for (const Value& name : fields->as_array()) {
+                if (name.is_string()) names.emplace_back(name.as_string());
+            }
+        }
+        view.show_stored(std::move(names), source != nullptr);
+    }
+    for (const char* name : {"routing", "_routing"}) {
+        if (member(object, name) != nullptr) view.routing = text_member(object, name);
+    }
+}
+
 std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& body) {
     std::vector<Wanted> wanted;
-    const SourceFilter common = SourceFilter::from(request.query);
+    const View common = View::from(request.query);
     const std::string& index = request.part("index");
     if (const Value* docs = body.find("docs"); docs != nullptr && docs->is_array()) {
         for (const Value& one : docs->as_array()) {
@@ -231,8 +319,7 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
             Wanted entry{text_member(one.as_object(), "_index"),
                          text_member(one.as_object(), "_id"), common};
             if (entry.index.empty()) entry.index = index;
-            if (const Value* source = member(one.as_object(), "_source"))
-                entry.filter = SourceFilter::from(*source);
+            read_view(one.as_object(), entry.view);
             wanted.push_back(std::move(entry));
         }
     }
@@ -255,12 +342,9 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
 
 void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWriter& json) {
     try {
-        Found found;
-        found.index = node.indices->single(one.index);
-        authorize_index(request, found.index);
-        found.id = one.id;
-        found.document = node.store->get(found.index, found.id, true);
-        write_found(found, one.filter, with_type(node), json);
+        const std::string index = node.indices->single(one.index);
+        authorize_index(request, index);
+        write_found(find(node, index, one.id, one.view.routing), one.view, with_type(node), json);
     } catch (const ApiError& error) {
         json.object([&] {
             json.member("_index", one.index);

@@ -201,12 +201,7 @@ const WriteTarget& DocumentWriter::find_target(const std::string& name, bool req
     WriteTarget found = node_.indices->write_target(name, require_alias);
     if (!found.exists && create) {
         authorize_index(request_, found.index);
-        try {
-            node_.indices->create(found.index, "");
-        } catch (const ApiError& error) {
-            // Somebody else was faster.
-            if (error.type() != "resource_already_exists_exception") throw;
-        }
+        node_.indices->create_for_write(found.index);
         found = node_.indices->write_target(name, require_alias);
     }
     return targets_.insert_or_assign(name, std::move(found)).first->second;

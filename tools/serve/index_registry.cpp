@@ -16,6 +16,7 @@
 #include "tools/serve/index_settings.h"
 #include "tools/serve/json_tree.h"
 #include "tools/serve/pipeline_registry.h"
+#include "tools/serve/shard_routing.h"
 #include "tools/serve/state_file.h"
 
 namespace penstock::serve {
@@ -219,10 +220,18 @@ struct IndexRegistry::Impl {
         });
     }
 
+    void forget(const std::string& index) {
+        const std::lock_guard lock(mutex);
+        known.erase(index);
+        ++changes;
+    }
+
     std::array<StateFile, 3> templates;
-    mutable std::mutex mutex;  ///< guards `known` and `contexts`
-    mutable std::map<std::string, IndexMetadata, std::less<>> known;
+    mutable std::mutex mutex;  ///< guards what follows, to `auto_create`
+    mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
+    std::uint64_t changes = 0;  ///< what was loaded before one is not kept
     std::map<std::string, int, std::less<>> contexts;
+    AutoCreate auto_create;
     std::mutex change;  ///< one change of an index's metadata at a time
 };
 
@@ -233,11 +242,19 @@ IndexRegistry::~IndexRegistry() = default;
 
 namespace {
 
+std::int64_t number_of(const FlatSettings& settings, std::string_view name,
+                       std::int64_t otherwise) {
+    const std::string text = setting(settings, name);
+    std::int64_t number = otherwise;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return std::max<std::int64_t>(number, 1);
+}
+
 FlatSettings settings_of(const std::string& json) {
     return flatten_settings(JsonTree::parse(json));
 }
 
-void fill_pipelines(IndexMetadata& metadata) {
+void take_settings(IndexMetadata& metadata) {
     const FlatSettings settings = settings_of(metadata.settings);
     const auto pipeline = [&](std::string_view name) {
         const std::string id = setting(settings, name);
@@ -245,6 +262,16 @@ void fill_pipelines(IndexMetadata& metadata) {
     };
     metadata.default_pipeline = pipeline("index.default_pipeline");
     metadata.final_pipeline = pipeline("index.final_pipeline");
+    metadata.shards = number_of(settings, "index.number_of_shards", 1);
+    metadata.routing_shards = number_of(settings, "index.number_of_routing_shards",
+                                        default_routing_shards(metadata.shards));
+}
+
+void take_mappings(IndexMetadata& metadata) {
+    const JsonTree mappings = JsonTree::parse(metadata.mappings);
+    const JsonTree* source = mappings.find("_source");
+    const JsonTree* enabled = source == nullptr ? nullptr : source->find("enabled");
+    metadata.keeps_source = enabled == nullptr || enabled->content() != "false";
 }
 
 /// An index that another program made has settings too.
@@ -279,7 +306,8 @@ IndexMetadata load(io::IndexStore& store, const std::string& name) {
         metadata.settings = nest_settings(settings).json();
         store.set_attributes(name, {{"uuid", metadata.uuid}, {"settings", metadata.settings}});
     }
-    fill_pipelines(metadata);
+    take_settings(metadata);
+    take_mappings(metadata);
     return metadata;
 }
 
@@ -298,24 +326,35 @@ void check_creation(const JsonTree& body) {
 
 }  // namespace
 
-std::optional<IndexMetadata> IndexRegistry::metadata(const std::string& index) const {
+bool IndexMetadata::finds(const std::string& id, const std::string& stored_routing,
+                          const std::string& routing) const {
+    if (shards == 1) return true;
+    const auto shard = [&](const std::string& given) {
+        return shard_of(given.empty() ? id : given, shards, routing_shards);
+    };
+    return shard(stored_routing) == shard(routing);
+}
+
+std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& index) const {
     try {
         if (!store_->exists(index)) {
-            const std::lock_guard lock(impl_->mutex);
-            impl_->known.erase(index);
-            return std::nullopt;
+            impl_->forget(index);
+            return nullptr;
         }
     } catch (const Error&) {
-        return std::nullopt;  // no name of an index at all
+        return nullptr;  // no name of an index at all
     }
+    std::uint64_t changes = 0;
     {
         const std::lock_guard lock(impl_->mutex);
         const auto found = impl_->known.find(index);
         if (found != impl_->known.end()) return found->second;
+        changes = impl_->changes;
     }
-    IndexMetadata loaded = load(*store_, index);
+    auto loaded = std::make_shared<const IndexMetadata>(load(*store_, index));
     const std::lock_guard lock(impl_->mutex);
-    return impl_->known.insert_or_assign(index, std::move(loaded)).first->second;
+    if (changes == impl_->changes) impl_->known.insert_or_assign(index, loaded);
+    return loaded;
 }
 
 void IndexRegistry::create(const std::string& name, std::string_view body) {
@@ -355,8 +394,24 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
                            {"mappings", blueprint.mappings.json()},
                            {"aliases", blueprint.aliases.json()}};
     store_->create(name, settings);
+    impl_->forget(name);
+}
+
+void IndexRegistry::set_auto_create(AutoCreate rules) {
     const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(name);
+    impl_->auto_create = std::move(rules);
+}
+
+void IndexRegistry::create_for_write(const std::string& name) {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        impl_->auto_create.check(name);
+    }
+    try {
+        create(name, "");
+    } catch (const ApiError& error) {
+        if (error.type() != "resource_already_exists_exception") throw;
+    }
 }
 
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
@@ -421,14 +476,14 @@ WriteTarget IndexRegistry::write_target(const std::string& name, bool require_al
     target.index = name;
     auto known = metadata(name);
     if (!known) {
-        std::vector<IndexMetadata> holders;
+        std::vector<std::shared_ptr<const IndexMetadata>> holders;
         for (const std::string& index : store_->names()) {
             auto one = metadata(index);
-            if (one && one->aliases.contains(name)) holders.push_back(std::move(*one));
+            if (one && one->aliases.contains(name)) holders.push_back(std::move(one));
         }
         const bool single = holders.size() == 1;
-        for (IndexMetadata& holder : holders) {
-            if (is_write_index(holder.aliases.at(name), single)) known = std::move(holder);
+        for (const auto& holder : holders) {
+            if (is_write_index(holder->aliases.at(name), single)) known = holder;
         }
         target.through_alias = !holders.empty();
         if (!holders.empty() && !known)
@@ -456,7 +511,7 @@ WriteTarget IndexRegistry::write_target(const std::string& name, bool require_al
     check_new_name(name);
     IndexMetadata planned;
     planned.settings = nest_settings(impl_->blueprint(name).settings).json();
-    fill_pipelines(planned);
+    take_settings(planned);
     target.default_pipeline = planned.default_pipeline;
     target.final_pipeline = planned.final_pipeline;
     return target;
@@ -481,13 +536,13 @@ std::string IndexRegistry::single(const std::string& name) const {
 void IndexRegistry::remove(const std::string& index) {
     const std::lock_guard one(impl_->change);
     if (!store_->remove(index)) throw index_not_found(index);
-    const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(index);
+    impl_->forget(index);
 }
 
 namespace {
 
-IndexMetadata need(const std::optional<IndexMetadata>& metadata, const std::string& index) {
+const IndexMetadata& need(const std::shared_ptr<const IndexMetadata>& metadata,
+                          const std::string& index) {
     if (!metadata) throw index_not_found(index);
     return *metadata;
 }
@@ -496,7 +551,8 @@ IndexMetadata need(const std::optional<IndexMetadata>& metadata, const std::stri
 
 void IndexRegistry::put_settings(const std::string& index, std::string_view body) {
     const std::lock_guard one(impl_->change);
-    const IndexMetadata metadata_now = need(metadata(index), index);
+    const auto known = metadata(index);
+    const IndexMetadata& metadata_now = need(known, index);
     FlatSettings settings = settings_of(metadata_now.settings);
     JsonTree given = JsonTree::parse(body);
     if (const JsonTree* inner = given.find("settings"); inner != nullptr && inner->is_object()) {
@@ -520,13 +576,13 @@ void IndexRegistry::put_settings(const std::string& index, std::string_view body
     }
     add_defaults(settings, index, metadata_now.uuid, metadata_now.created_millis);
     store_->set_attributes(index, {{"settings", nest_settings(settings).json()}});
-    const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(index);
+    impl_->forget(index);
 }
 
 void IndexRegistry::put_mappings(const std::string& index, std::string_view body) {
     const std::lock_guard one(impl_->change);
-    const IndexMetadata metadata_now = need(metadata(index), index);
+    const auto known = metadata(index);
+    const IndexMetadata& metadata_now = need(known, index);
     JsonTree mappings = JsonTree::parse(metadata_now.mappings);
     merge_mappings(mappings, normalise_mappings(JsonTree::parse(body)));
     for (const io::VectorMapping& vector : vector_mappings(mappings)) {
@@ -537,8 +593,7 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
         }
     }
     store_->set_attributes(index, {{"mappings", mappings.json()}});
-    const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(index);
+    impl_->forget(index);
 }
 
 void IndexRegistry::put_alias(const std::string& index, const std::string& alias,
@@ -546,20 +601,20 @@ void IndexRegistry::put_alias(const std::string& index, const std::string& alias
     check_alias_name(alias, *store_);
     const JsonTree content = normalise_alias(JsonTree::parse(body));
     const std::lock_guard one(impl_->change);
-    auto aliases = need(metadata(index), index).aliases;
+    const auto known = metadata(index);
+    auto aliases = need(known, index).aliases;
     aliases.insert_or_assign(alias, content.json());
     store_->set_attributes(index, {{"aliases", aliases_json(aliases)}});
-    const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(index);
+    impl_->forget(index);
 }
 
 bool IndexRegistry::remove_alias(const std::string& index, const std::string& alias) {
     const std::lock_guard one(impl_->change);
-    auto aliases = need(metadata(index), index).aliases;
+    const auto known = metadata(index);
+    auto aliases = need(known, index).aliases;
     if (aliases.erase(alias) == 0) return false;
     store_->set_attributes(index, {{"aliases", aliases_json(aliases)}});
-    const std::lock_guard lock(impl_->mutex);
-    impl_->known.erase(index);
+    impl_->forget(index);
     return true;
 }
 

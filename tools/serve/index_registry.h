@@ -3,12 +3,12 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/io/index.h"
+#include "tools/serve/auto_create.h"
 
 namespace penstock::serve {
 
@@ -20,8 +20,17 @@ struct IndexMetadata {
     std::string settings = "{}";  ///< normalised: {"index": {"default_pipeline": ..., ...}}
     std::string mappings = "{}";
     std::map<std::string, std::string> aliases;  ///< name -> {"filter", "is_write_index", ...}
-    std::string default_pipeline;                ///< of the settings; empty: none
+    // What the above comes to.
+    std::string default_pipeline;  ///< empty: none
     std::string final_pipeline;
+    std::int64_t shards = 1;
+    std::int64_t routing_shards = 1;
+    bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
+
+    /// Without a routing a document's shard is that of its id. False when a request with `routing`
+    /// asks another shard than the one that has the document, where Elasticsearch does not find it.
+    bool finds(const std::string& id, const std::string& stored_routing,
+               const std::string& routing) const;
 };
 
 /// Where one write goes.
@@ -57,6 +66,10 @@ class IndexRegistry {
     /// `body`: {"settings", "mappings", "aliases"}, or empty. Throws ApiError 400
     /// (resource_already_exists_exception, invalid_index_name_exception, ...).
     void create(const std::string& name, std::string_view body);
+    /// For a write to an index that is not there: creates it, if that is allowed, with what
+    /// templates say. One that somebody else has made meanwhile is well. Throws ApiError.
+    void create_for_write(const std::string& name);
+    void set_auto_create(AutoCreate rules);
     /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Throws ApiError 404
     /// index_not_found_exception as the options say.
     std::vector<std::string> expand(std::string_view expression,
@@ -72,7 +85,8 @@ class IndexRegistry {
     /// Deletes index and metadata.
     void remove(const std::string& index);
 
-    std::optional<IndexMetadata> metadata(const std::string& index) const;
+    /// Null when there is no such index.
+    std::shared_ptr<const IndexMetadata> metadata(const std::string& index) const;
     void put_settings(const std::string& index, std::string_view body);
     void put_mappings(const std::string& index, std::string_view body);
     void put_alias(const std::string& index, const std::string& alias, std::string_view body);

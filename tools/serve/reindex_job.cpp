@@ -48,19 +48,8 @@ std::size_t shards(const Node& node, const std::vector<std::string>& indices) {
     constexpr std::int64_t most = 20;
     std::int64_t fewest = indices.empty() ? 1 : most;
     for (const std::string& index : indices) {
-        std::int64_t number = 1;
-        if (const auto metadata = node.indices->metadata(index)) {
-            JsonBody settings;
-            settings.parse(metadata->settings);
-            const document::Value* inner = settings.find("index");
-            const document::Value* value = inner != nullptr && inner->is_object()
-                                               ? member(inner->as_object(), "number_of_shards")
-                                               : nullptr;
-            if (value != nullptr && value->is_integer()) number = value->as_integer();
-            if (value != nullptr && value->is_string())
-                number = std::atoll(std::string(value->as_string()).c_str());
-        }
-        fewest = std::min(fewest, std::max<std::int64_t>(number, 1));
+        if (const auto metadata = node.indices->metadata(index))
+            fewest = std::min(fewest, metadata->shards);
     }
     return static_cast<std::size_t>(fewest);
 }
@@ -160,11 +149,7 @@ void make_destination(Node& node, const job::ReindexParts& parts, const std::str
     if (dest.empty() || node.indices->write_target(dest).exists ||
         std::none_of(parts.sources.begin(), parts.sources.end(), has_some))
         return;
-    try {
-        node.indices->create(dest, "");
-    } catch (const ApiError&) {
-        if (!node.indices->write_target(dest).exists) throw;  // else another request was faster
-    }
+    node.indices->create_for_write(dest);
 }
 
 // ---- the job

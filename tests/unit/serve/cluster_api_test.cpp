@@ -83,6 +83,11 @@ TEST_F(ClusterApi, SettingsAreKept) {
     body(200, "PUT", "/_cluster/settings", R"({"persistent":{"a.*":null},"transient":{"x":null}})");
     EXPECT_EQ(get("/_cluster/settings"), R"({"persistent":{},"transient":{}})");
     body(400, "PUT", "/_cluster/settings", R"({"permanent":{}})");
+    body(400, "PUT", "/_cluster/settings", R"({"transient":{"action.auto_create_index":"-"}})");
+    body(200, "PUT", "/_cluster/settings", R"({"transient":{"action.auto_create_index":false}})");
+    EXPECT_THROW(node.indices->create_for_write("late"), ApiError);
+    body(200, "PUT", "/_cluster/settings", R"({"transient":{"action.auto_create_index":null}})");
+    node.indices->create_for_write("late");
 }
 
 TEST_F(ClusterApi, NodesInfo) {

@@ -80,6 +80,56 @@ TEST_F(DocumentApi, ShowsWhatIsAskedFor) {
         R"({"_index":"books","_id":"1","_version":1,"_seq_no":0,"_primary_term":1,"found":true})");
 }
 
+TEST_F(DocumentApi, ShowsStoredFields) {
+    node.indices->create("books", R"({"mappings":{"properties":{"a":{"properties":{)"
+                                  R"("b":{"type":"long","store":true}}},"f":{"type":"long"}}}})");
+    call("PUT", "/books/_doc/1", R"({"a":[{"b":1},{"b":2}],"f":3})");
+    const std::string found =
+        R"({"_index":"books","_id":"1","_version":1,"_seq_no":0,"_primary_term":1,"found":true)";
+    const std::string fields = R"("fields":{"a.b":[1,2]}})";
+    EXPECT_EQ(call("GET", "/books/_doc/1?stored_fields=a.b,f").body, found + "," + fields);
+    EXPECT_EQ(call("GET", "/books/_doc/1?stored_fields=f").body, found + "}");
+    EXPECT_EQ(call("GET", "/books/_doc/1?stored_fields=a.b&_source=f").body,
+              found + R"(,"_source":{"f":3},)" + fields);
+    EXPECT_EQ(
+        call("POST", "/_mget", R"({"docs":[{"_index":"books","_id":"1","stored_fields":["a.b"]}]})")
+            .body,
+        R"({"docs":[)" + found + "," + fields + "]}");
+}
+
+TEST_F(DocumentApi, AnIndexMayKeepItsSourceToItself) {
+    node.indices->create("books", R"({"mappings":{"_source":{"enabled":false}}})");
+    call("PUT", "/books/_doc/1", R"({"a":1})");
+    EXPECT_THAT(call("GET", "/books/_doc/1").body, testing::EndsWith(R"("found":true})"));
+    EXPECT_EQ(call("GET", "/books/_source/1").status, 404);
+}
+
+/// The places are what Elasticsearch's murmur3 routing comes to.
+TEST_F(DocumentApi, ADocumentIsFoundByItsRouting) {
+    node.indices->create("five",
+                         R"({"settings":{"number_of_shards":5,"number_of_routing_shards":5}})");
+    call("PUT", "/five/_doc/1?routing=5", "{}");
+    EXPECT_EQ(call("GET", "/five/_doc/1?routing=5").status, 200);
+    EXPECT_EQ(call("GET", "/five/_doc/1").status, 404);
+    call("PUT", "/one/_doc/1?routing=5", "{}");
+    EXPECT_EQ(call("GET", "/one/_doc/1").status, 200);
+}
+
+TEST_F(DocumentApi, OnlySomeIndicesAreMadeByWrites) {
+    const auto write = [&](const std::string& index) {
+        return call("PUT", "/" + index + "/_doc/1", "{}").body;
+    };
+    node.indices->set_auto_create(AutoCreate::parse("-logs-old*,+logs-*"));
+    EXPECT_THAT(write("logs-1"), HasSubstr("created"));
+    EXPECT_THAT(write("logs-old-1"),
+                HasSubstr("no such index [logs-old-1] and [action.auto_create_index] contains "
+                          "[-logs-old*] which forbids automatic creation of the index"));
+    EXPECT_THAT(write("books"), HasSubstr("([-logs-old*,+logs-*]) doesn't match"));
+    node.indices->set_auto_create(AutoCreate::parse("false"));
+    EXPECT_THAT(write("logs-2"), HasSubstr("[action.auto_create_index] is [false]"));
+    EXPECT_THROW(AutoCreate::parse("a,-"), ApiError);
+}
+
 TEST_F(DocumentApi, RunsPipelines) {
     EXPECT_EQ(call("PUT", "/books/_doc/1?pipeline=a2", R"({"b":1})").status, 201);
     EXPECT_EQ(source("books", "1"), R"({"b":1,"a":2})");
