@@ -205,6 +205,11 @@ void Batch::render(const BatchSettings& settings) {
         } else if (Value id = live_[i]->meta(Meta::id); id.is_string() && id.as_string().empty()) {
             fail(live_[i]->slot, document::failure("if _id is specified it must not be empty"),
                  true);
+        } else if (const char* moved = settings.in_place ? moved_by(*live_[i]) : nullptr) {
+            fail(live_[i]->slot,
+                 document::failure("the pipeline has changed [" + std::string(moved) +
+                                   "] of a document that is updated where it is: use a reindex"),
+                 true);
         } else {
             std::size_t begin = output_.size();
             document::write_json(live_[i]->source(), output_);
@@ -231,6 +236,14 @@ void Batch::render(const BatchSettings& settings) {
         items_.push_back(item);
         item_records_.push_back(one.slot);
     }
+}
+
+/// The metadata by which a document is another one than its record now; null when it is the same.
+const char* Batch::moved_by(const Document& done) const {
+    if (string_or_empty(done.meta(Meta::id)) != ids_[done.slot]) return "_id";
+    if (string_or_empty(done.meta(Meta::index)) != records.records[done.slot].index)
+        return "_index";
+    return nullptr;
 }
 
 io::DeadDocument Batch::dead_letter(const FailedDocument& failed) {

@@ -34,7 +34,8 @@ struct BatchSettings {
     /// Members such as `_id` become metadata, as dumps have them. Off: a source is taken as it is.
     bool metadata_in_source = true;
     /// Documents go back to the index that they were read from, and only where they have not
-    /// changed since: Record::offset is then the sequence number, as an index's scan gives it.
+    /// changed since: Record::offset is then the sequence number, as an index's scan gives it. One
+    /// whose `_index` or `_id` a pipeline changes fails.
     bool in_place = false;
     /// What is left of a source's text, before the pipeline; empty: all. Called by several threads.
     std::function<std::string(std::string)> filter;
@@ -78,6 +79,7 @@ class Batch {
     void take_metadata(document::Document& document, const document::Object& source);
     void set_metadata(document::Document& document, const io::Record& record,
                       const BatchSettings& settings);
+    const char* moved_by(const document::Document& done) const;
     void fail(std::uint32_t record, document::Failure failure, bool parsed);
     std::string_view keep(std::string text);
 

@@ -10,6 +10,7 @@
 #include "engine/job/chain_source.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/routed_sink.h"
 #include "tools/serve/task_json.h"
 
 namespace penstock::serve {
@@ -32,6 +33,8 @@ struct Plan {
     std::vector<std::string> indices;  ///< concrete
     /// What an index had when a job that writes back began: its own writes come behind.
     std::map<std::string, std::uint64_t> last_offsets;
+    /// By index: filters of the aliases by which alone it was named, one of which must hold.
+    std::map<std::string, std::vector<std::string>> filters;
     std::string dest;  ///< concrete; empty: back to where documents come from
     std::size_t slices = 1;
 };
@@ -64,6 +67,10 @@ void check_destination(const Plan& plan) {
 Plan make_plan(Node& node, const ReindexRequest& request) {
     Plan plan;
     plan.indices = node.indices->expand(joined(request.source), request.expand);
+    for (const std::string& index : plan.indices) {
+        std::vector<std::string> filters = node.indices->filters(joined(request.source), index);
+        if (!filters.empty()) plan.filters[index] = std::move(filters);
+    }
     plan.slices = request.slices ? *request.slices : shards(node, plan.indices);
     if (plan.slices > 1 && plan.slices * plan.indices.size() > kMostConnections) {
         throw illegal_argument("[slices] of [" + std::to_string(plan.slices) + "] over [" +
@@ -115,21 +122,44 @@ void add_pipelines(Node& node, const ReindexRequest& request, const Plan& plan,
 
 // ---- reading
 
+/// The request's query, and what an alias shows of the index.
+std::shared_ptr<const io::Query> query_of(const ReindexRequest& request, const Plan& plan,
+                                          const std::string& index) {
+    const auto found = plan.filters.find(index);
+    if (found == plan.filters.end()) return request.query;
+    std::vector<std::shared_ptr<const io::Query>> filters;
+    for (const std::string& filter : found->second)
+        filters.push_back(io::Query::parse(filter));
+    return io::Query::filtered(request.query, std::move(filters));
+}
+
+/// Its documents can be searched for, and not copied.
+void check_source(Node& node, const std::string& index,
+                  const std::shared_ptr<const io::Query>& query) {
+    const auto metadata = node.indices->metadata(index);
+    if (!metadata || metadata->keeps_source) return;
+    io::RecordBatch first;
+    if (!node.store->scan(index, query)->read(first, 1, 1) || first.records.empty()) return;
+    throw illegal_argument("[" + index + "][_doc][" + std::string(first.records.front().id) +
+                           "] didn't store _source");
+}
+
 std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexRequest& request,
                                                       const Plan& plan) {
     const bool all_at_once = plan.slices > 1 || plan.indices.size() <= kOpenAtOnce;
     std::vector<std::vector<job::ChainPart>> chains(plan.slices);
     for (const std::string& index : plan.indices) {
         const auto bound = plan.last_offsets.find(index);
+        const auto query = query_of(request, plan, index);
         std::vector<std::unique_ptr<io::Source>> open;
-        if (all_at_once) open = node.store->scan_slices(index, plan.slices, request.query);
+        if (all_at_once) open = node.store->scan_slices(index, plan.slices, query);
         for (std::size_t i = 0; i < plan.slices; ++i) {
             job::ChainPart& part = chains[i].emplace_back();
             if (bound != plan.last_offsets.end()) part.last_offset = bound->second;
             if (all_at_once) {
                 part.source = std::move(open[i]);
             } else {
-                part.open = [store = node.store, index, query = request.query] {
+                part.open = [store = node.store, index, query] {
                     return store->scan(index, query);
                 };
             }
@@ -192,11 +222,23 @@ std::string fingerprint(const Node& node, const ReindexRequest& request) {
     return *request.pipeline + (stored ? " of " + stored->modified : "");
 }
 
+/// What would be written to when there were more copies. Nothing is waited for: none will come.
+ApiError too_few_copies(const ReindexRequest& request, const Plan& plan) {
+    const std::string wanted = std::to_string(request.active_shards);
+    return {503, "unavailable_shards_exception",
+            "[" + (plan.dest.empty() ? joined(plan.indices) : plan.dest) +
+                "][0] Not enough active copies to meet shard count of [" + wanted +
+                "] (have 1, needed " + wanted + "). Timeout: [" + request.timeout +
+                "], request: [" + request.description() + "]"};
+}
+
 /// On the blocking pool.
 job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Plan& plan) {
     job::ReindexParts parts;
     add_pipelines(node, request, plan, parts);
     try {
+        for (const std::string& index : plan.indices)
+            check_source(node, index, query_of(request, plan, index));
         parts.sources = open_sources(node, request, plan);
     } catch (const io::QueryError& problem) {
         throw ApiError(400, problem.type(), problem.what());
@@ -208,6 +250,12 @@ job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Pl
                                                        : plan.indices.front());
     sink.store = node.store;
     parts.sink = io::open_sink(sink);
+    if (request.active_shards > 1) {
+        parts.sink = make_refusing_sink(too_few_copies(request, plan));
+    } else if (!plan.dest.empty()) {
+        parts.sink = make_routed_sink(std::move(parts.sink), *node.indices, plan.dest,
+                                      node.indices->write_target(plan.dest).final_pipeline);
+    }
     return parts;
 }
 
@@ -231,6 +279,14 @@ std::string write_record(const ReindexOrigin& origin, const Plan& plan) {
         json.member_object("last_offsets", [&] {
             for (const auto& [index, offset] : plan.last_offsets)
                 json.member(index, offset);
+        });
+        json.member_object("filters", [&] {
+            for (const auto& [index, filters] : plan.filters) {
+                json.member_array(index, [&, list = &filters] {
+                    for (const std::string& filter : *list)
+                        json.value(filter);
+                });
+            }
         });
         json.member("dest", plan.dest);
         json.member("slices", plan.slices);
@@ -265,6 +321,12 @@ void read_record(const std::string& text, ReindexOrigin& origin, Plan& plan) {
     if (const document::Value* indices = body.find("indices")) {
         for (const document::Value& index : indices->as_array())
             plan.indices.emplace_back(index.as_string());
+    }
+    if (const document::Value* filters = body.find("filters")) {
+        for (const document::Member& one : filters->as_object()) {
+            for (const document::Value& filter : one.value.as_array())
+                plan.filters[std::string(one.key())].emplace_back(filter.as_string());
+        }
     }
     if (const document::Value* offsets = body.find("last_offsets")) {
         for (const document::Member& one : offsets->as_object())

@@ -115,9 +115,10 @@ class Reader {
         if (const auto rate = serve::requests_per_second(query)) out_.requests_per_second = *rate;
         out_.wait_for_completion = query.flag("wait_for_completion", true);
         out_.require_alias = query.flag("require_alias");
-        query.flag("refresh");      // what is written is found at once, always
-        query.time("timeout", {});  // there is no shard to wait for
-        query.time("scroll", {});   // a scan does not run out
+        query.flag("refresh");  // what is written is found at once, always
+        query.time("timeout", {});
+        out_.timeout = query.text("timeout", out_.timeout);
+        query.time("scroll", {});  // a scan does not run out
         shards(query.text("wait_for_active_shards", "1"));
         if (out_.kind != ReindexKind::reindex) by_query_parameters(query);
     }
@@ -331,9 +332,10 @@ class Reader {
     }
 
     void shards(const std::string& text) {
-        if (text == "0" || text == "1" || text == "all") return;
-        throw not_supported(name_, "[wait_for_active_shards] of [" + text + "]",
-                            "every document has one copy");
+        if (text == "all") return;
+        out_.active_shards = integer_of(text);
+        if (out_.active_shards < 0)
+            throw illegal_argument("cannot parse ActiveShardCount[" + text + "]");
     }
 
     ReindexRequest& out_;

@@ -44,6 +44,8 @@ struct ReindexRequest {
     job::Conflicts conflicts = job::Conflicts::abort;
     double requests_per_second = -1;
     bool wait_for_completion = true;
+    std::int64_t active_shards = 1;  ///< copies that a write waits for; there is one
+    std::string timeout = "1m";      ///< as it was given, for the words of that wait
 
     std::string description() const;
 };

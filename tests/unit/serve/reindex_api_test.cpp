@@ -107,6 +107,67 @@ TEST_F(ReindexApiTest, CopiesAndAnswersInFull) {
     EXPECT_TRUE(std::filesystem::is_empty(directory / "tasks")) << "nobody asks for it later";
 }
 
+/// What an alias does not show is neither copied nor deleted through it.
+TEST_F(ReindexApiTest, KeepsToTheFilterOfAnAlias) {
+    fill("a", 10);
+    node.indices->put_alias("a", "evens", R"({"filter":{"term":{"kind":"even"}}})");
+    Response response =
+        call("POST", "/_reindex", R"({"source":{"index":"evens"},"dest":{"index":"b"}})");
+    EXPECT_EQ(at(response.body, "created"), "5") << response.body;
+    response =
+        call("POST", "/evens/_delete_by_query?slices=2", R"({"query":{"range":{"n":{"gt":2}}}})");
+    EXPECT_EQ(at(response.body, "deleted"), "4") << response.body;
+    EXPECT_EQ(node.store->count("a"), 6u);
+    response = call("POST", "/evens,a/_delete_by_query", R"({"query":{"match_all":{}}})");
+    EXPECT_EQ(at(response.body, "deleted"), "6") << response.body;
+}
+
+TEST_F(ReindexApiTest, AnUpdateByQueryLeavesDocumentsWhereTheyAre) {
+    fill("a", 2);
+    fill("secret", 2);
+    node.pipelines->put("moves", R"({"processors":[{"set":{"field":"_index","value":"secret"}}]})");
+    const Response response = call("POST", "/a/_update_by_query?pipeline=moves", "");
+    EXPECT_EQ(response.status, 400) << response.body;
+    EXPECT_THAT(at(response.body, "failures.0.cause.reason"), HasSubstr("has changed [_index]"));
+    EXPECT_EQ(source("secret", "1"), R"({"n":1,"kind":"odd"})");
+    EXPECT_EQ(node.store->info("secret").max_seq_no, 1);
+}
+
+/// As a single write would go to that name.
+TEST_F(ReindexApiTest, ADocumentMayBeSentElsewhere) {
+    fill("a", 3);
+    node.indices->create("real", R"({"aliases":{"al":{}}})");
+    node.pipelines->put("moves", R"({"processors":[{"set":{"field":"_index","value":"al"}}]})");
+    const auto move = [&] {
+        return call("POST", "/_reindex",
+                    R"({"source":{"index":"a"},"dest":{"index":"b","pipeline":"moves"}})");
+    };
+    EXPECT_EQ(at(move().body, "created"), "3");
+    EXPECT_EQ(node.store->count("real"), 3u);
+    EXPECT_FALSE(node.store->exists("al"));
+    node.indices->put_settings("real", R"({"index.final_pipeline":"moves"})");
+    const Response response = move();
+    EXPECT_EQ(response.status, 400);
+    EXPECT_THAT(at(response.body, "failures.0.cause.reason"),
+                HasSubstr("[real] has the final pipeline [moves]"));
+}
+
+TEST_F(ReindexApiTest, ThereIsOneCopy) {
+    fill("a", 1);
+    const Response response = call("POST", "/_reindex?wait_for_active_shards=4&timeout=1s", kCopy);
+    EXPECT_EQ(response.status, 503);
+    EXPECT_THAT(at(response.body, "failures.0.cause.reason"),
+                HasSubstr("Not enough active copies to meet shard count of [4] (have 1, needed 4). "
+                          "Timeout: [1s], request: "));
+}
+
+TEST_F(ReindexApiTest, NothingIsCopiedFromAnIndexWithoutASource) {
+    node.indices->create("a", R"({"mappings":{"_source":{"enabled":false}}})");
+    EXPECT_EQ(call("POST", "/_reindex", kCopy).status, 200);
+    fill("a", 1);
+    EXPECT_EQ(reason(call("POST", "/_reindex", kCopy)), R"("[a][_doc][1] didn't store _source")");
+}
+
 TEST_F(ReindexApiTest, ValidatesAsElasticsearchDoes) {
     fill("test", 1);
     const std::string both = R"("source":{"index":"test"},"dest":{"index":"dest"})";
@@ -135,7 +196,7 @@ TEST_F(ReindexApiTest, ValidatesAsElasticsearchDoes) {
         {"?slices=junk", "{" + both + "}", "must be a positive integer or the string"},
         {"?slices=0", "{" + both + "}", "must be a positive integer or the string"},
         {"?slices=3&max_docs=2", "{" + both + "}", "[max_docs] should be >= [slices]"},
-        {"?wait_for_active_shards=4", "{" + both + "}", "[wait_for_active_shards] of [4] is not"},
+        {"?wait_for_active_shards=junk", "{" + both + "}", "For input string: \\\"junk\\\""},
         {"", R"({"source":{"index":"test","_source":false},"dest":{"index":"d"}})",
          "_source:false is not supported in this context"},
         {"", R"({"source":{"index":"test"},"dest":{"index":"test"}})",
