@@ -276,6 +276,16 @@ void Deployment::Impl::free_memory() {
     old_loader.swap(loader);
 }
 
+// Queued, in the model, or held back by their callers.
+std::int64_t Deployment::Impl::pending_locked() const {
+    std::size_t pending = queue.size() + in_model;
+    for (const auto& line : waiting) {
+        for (const CallHandle& call : line)
+            pending += call->waiting.size();
+    }
+    return static_cast<std::int64_t>(pending);
+}
+
 DeploymentStats Deployment::Impl::snapshot() {
     const auto milliseconds = [](Clock::duration total,
                                  std::int64_t count) -> std::optional<double> {
@@ -314,11 +324,7 @@ DeploymentStats Deployment::Impl::snapshot() {
         milliseconds(std::chrono::nanoseconds(last_minute.nanoseconds), last_minute.count);
     stats.average_inference_time_ms_excluding_cache_hits =
         milliseconds(counters.model_time, counters.sequences);
-    for (const auto& line : waiting) {
-        for (const CallHandle& call : line) {
-            stats.number_of_waiting_requests += static_cast<std::int64_t>(call->waiting.size());
-        }
-    }
+    stats.number_of_waiting_requests = pending_locked() - stats.number_of_pending_requests;
     stats.shared_count = counters.shared;
     stats.truncated_count = counters.truncated;
     stats.cancelled_count = counters.cancelled;
@@ -424,6 +430,21 @@ void Deployment::cancel(const CallHandle& call, CancelReason reason) {
 
 void Deployment::set_allocations(int count) {
     impl_->set_allocations(count);
+}
+
+void Deployment::set_adaptive_allocations(const AdaptiveAllocations& adaptive) {
+    std::lock_guard lock(impl_->mutex);
+    impl_->config.adaptive_allocations = adaptive;
+}
+
+void Deployment::on_starved(std::function<void()> tell) {
+    std::lock_guard lock(impl_->mutex);
+    impl_->starved = std::move(tell);
+}
+
+LoadCounters Deployment::load() const {
+    std::lock_guard lock(impl_->mutex);
+    return {impl_->counters.sequences, impl_->pending_locked(), impl_->counters.model_time};
 }
 
 void Deployment::stop(StopMode mode, std::chrono::milliseconds timeout, const std::string& reason) {

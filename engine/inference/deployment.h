@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/inference/adaptive_allocations.h"
 #include "engine/inference/deployment_config.h"
 #include "engine/inference/model_store.h"
 #include "engine/inference/request.h"
@@ -64,6 +65,7 @@ class Deployment {
     /// Why it failed or stops, or which allocation could not start; empty when all is well.
     std::string reason() const;
     DeploymentStats stats() const;
+    LoadCounters load() const;
 
     /// Null before it is started and after it has stopped.
     std::shared_ptr<const LoadedModel> model() const;
@@ -91,7 +93,13 @@ class Deployment {
     /// Changes the number of allocations while running, and tries those again that could not start.
     /// A surplus one leaves after its batch, which this waits for. Throws InferenceError: 409 when
     /// it does not run, 429 when no thread can be started; it then goes on with what there is.
+    /// With 0 texts wait in the queue until there is one again; see on_starved.
     void set_allocations(int count);
+    /// Changes what config() says of them. Whoever owns the deployment does what it says.
+    void set_adaptive_allocations(const AdaptiveAllocations& adaptive);
+    /// Called when a text is queued and no allocation is meant to take it. It must only note it: it
+    /// is called with the deployment's lock held.
+    void on_starved(std::function<void()> tell);
     /// Takes no new work from now on, finishes or fails the accepted, and joins all threads. After
     /// `timeout` a drain turns into fail. Does nothing when it has stopped already.
     void stop(StopMode mode, std::chrono::milliseconds timeout,

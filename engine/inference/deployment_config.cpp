@@ -108,6 +108,15 @@ class Parser {
         }
         DeploymentConfig& config = out_.config;
         if (config.deployment_id.empty()) config.deployment_id = config.model_id;
+        if (config.adaptive_allocations.enabled) {
+            if (seen.contains("number_of_allocations")) {
+                problem("number_of_allocations",
+                        "cannot be set while [adaptive_allocations] is enabled: it follows the "
+                        "load");
+            }
+            config.number_of_allocations =
+                std::max(1, config.adaptive_allocations.min_number_of_allocations.value_or(0));
+        }
         // What could not be read has its default now; a second complaint about it would only
         // confuse.
         for (ConfigProblem& found : validate(config)) {
@@ -139,9 +148,12 @@ class Parser {
             {"priority", [this](auto& option) { priority(option); }},
             {"wait_for", [this](auto& option) { wait_for(option); }},
             {"clamp", boolean([&c](bool v) { c.clamp = v; })},
-            {"adaptive_allocations.enabled", boolean([this](bool v) { adaptive(v); })},
-            {"adaptive_allocations.min_number_of_allocations", integer([](int) {})},
-            {"adaptive_allocations.max_number_of_allocations", integer([](int) {})},
+            {"adaptive_allocations.enabled",
+             boolean([&c](bool v) { c.adaptive_allocations.enabled = v; })},
+            {"adaptive_allocations.min_number_of_allocations",
+             integer([&c](int v) { c.adaptive_allocations.min_number_of_allocations = v; })},
+            {"adaptive_allocations.max_number_of_allocations",
+             integer([&c](int v) { c.adaptive_allocations.max_number_of_allocations = v; })},
         };
     }
 
@@ -193,14 +205,6 @@ class Parser {
             }
             set(option.value == "true");
         };
-    }
-
-    void adaptive(bool enabled) {
-        if (!enabled) return;
-        problem("adaptive_allocations.enabled",
-                "is not available in this version; set [number_of_allocations], which can be "
-                "changed while the "
-                "deployment runs");
     }
 
     void unreadable(const DeploymentOption& option, const std::string& as) {
@@ -271,6 +275,15 @@ std::vector<ConfigProblem> validate(const DeploymentConfig& config) {
                 config.deployment_id + "]");
     require(config.number_of_allocations >= 1, "number_of_allocations",
             "must be a positive integer");
+    const AdaptiveAllocations& adaptive = config.adaptive_allocations;
+    const int least = adaptive.min_number_of_allocations.value_or(0);
+    require(least >= 0, "min_number_of_allocations", "must be a non-negative integer");
+    require(adaptive.max_number_of_allocations.value_or(1) >= 1, "max_number_of_allocations",
+            "must be a positive integer or null");
+    require(!adaptive.max_number_of_allocations || least <= *adaptive.max_number_of_allocations,
+            "min_number_of_allocations", "must not be larger than [max_number_of_allocations]");
+    require(!low || !adaptive.enabled, "adaptive_allocations",
+            "cannot be enabled when [priority] is low");
     require(threads >= 1, "threads_per_allocation", "must be a positive integer");
     require(
         threads < 1 || (threads <= kMaxThreadsPerAllocation && (threads & (threads - 1)) == 0),

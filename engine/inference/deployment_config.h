@@ -19,10 +19,21 @@ enum class DeploymentPriority { normal, low };
 /// What a start waits for: nothing, the first allocation, all allocations.
 enum class WaitFor { starting, started, fully_allocated };
 
+/// Allocations that follow the load; see AllocationScaler.
+struct AdaptiveAllocations {
+    bool enabled = false;
+    std::optional<int>
+        min_number_of_allocations;  ///< 0 when absent: none after a day of no request
+    std::optional<int> max_number_of_allocations;
+
+    friend bool operator==(const AdaptiveAllocations&, const AdaptiveAllocations&) = default;
+};
+
 struct DeploymentConfig {
     std::string deployment_id;  ///< unique in a process; the model_id when not given
     std::string model_id;
-    int number_of_allocations = 1;  ///< batches that run at the same time: throughput
+    int number_of_allocations = 1;             ///< batches that run at the same time: throughput
+    AdaptiveAllocations adaptive_allocations;  ///< enabled, it sets the number
     int threads_per_allocation =
         1;  ///< threads of one batch: speed of a single text; a power of 2, at most 32
     int queue_capacity = 1024;  ///< texts that may wait, 1 to 1,000,000
@@ -64,7 +75,7 @@ struct ParsedDeploymentConfig {
         problems;  ///< all of them; config is to be used only when there are none
 };
 
-/// Reads and validates.
+/// Reads and validates. With adaptive allocations the number begins at their minimum, at least 1.
 ParsedDeploymentConfig parse_deployment_config(std::span<const DeploymentOption> options);
 /// All that is wrong with a configuration by itself (whether it fits the machine is for Deployments
 /// to say).

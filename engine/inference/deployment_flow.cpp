@@ -153,6 +153,7 @@ bool Deployment::Impl::place(const CallHandle& call, std::size_t item, const Con
     in_flight.emplace(content, sequence);
     queue.push(std::move(sequence));
     work_cv.notify_one();
+    if (config.number_of_allocations == 0 && starved) starved();
     return true;
 }
 

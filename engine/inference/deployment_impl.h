@@ -119,6 +119,7 @@ struct Deployment::Impl {
     }
     bool startable_locked() const { return running_locked() || state == DeploymentState::starting; }
     DeploymentStats snapshot();
+    std::int64_t pending_locked() const;
 
     // From request to queue.
     void submit(const CallHandle& call, const InferRequest& request, InferCallback done);
@@ -196,6 +197,7 @@ struct Deployment::Impl {
     Counters counters;
     MinuteWindow minute{started_at};
     std::optional<std::int64_t> last_access;
+    std::function<void()> starved;
 };
 
 }  // namespace penstock::inference

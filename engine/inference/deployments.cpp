@@ -26,14 +26,21 @@ InferenceError missing(const InferError& error) {
 
 }  // namespace
 
-Deployments::Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors)
+Deployments::Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors,
+                         const AdaptiveTiming& timing)
     : store_(std::move(store)),
-      allowed_processors_(
-          allowed_processors > 0
-              ? allowed_processors
-              : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {}
+      allowed_processors_(allowed_processors > 0
+                              ? allowed_processors
+                              : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+      timing_(timing) {}
 
 Deployments::~Deployments() {
+    {
+        std::lock_guard lock(adapter_mutex_);
+        ends_ = true;
+    }
+    adapter_cv_.notify_all();
+    if (adapter_.joinable()) adapter_.join();
     stop_all(StopMode::fail, std::chrono::milliseconds(0));
 }
 
@@ -76,7 +83,25 @@ void Deployments::update_allocations(std::string_view id, int number_of_allocati
     const std::shared_ptr<Deployment> deployment = find(id);
     if (!deployment) throw missing(unknown(id));
     DeploymentConfig config = deployment->config();
+    if (config.adaptive_allocations.enabled) {
+        throw InferenceError(409, kStatus,
+                             "[number_of_allocations] of deployment [" + config.deployment_id +
+                                 "] cannot be set while [adaptive_allocations] is enabled");
+    }
     config.number_of_allocations = number_of_allocations;
+    config.clamp = false;
+    require_valid(config);
+    this->change(*deployment, config);
+}
+
+void Deployments::update_adaptive(std::string_view id, const AdaptiveAllocations& adaptive) {
+    std::lock_guard change(change_mutex_);
+    const std::shared_ptr<Deployment> deployment = find(id);
+    if (!deployment) throw missing(unknown(id));
+    DeploymentConfig config = deployment->config();
+    config.adaptive_allocations = adaptive;
+    // None is a number that only the load may set.
+    config.number_of_allocations = std::max(config.number_of_allocations, 1);
     config.clamp = false;
     require_valid(config);
     this->change(*deployment, config);
@@ -91,8 +116,17 @@ void Deployments::change(Deployment& deployment, const DeploymentConfig& wanted)
                                  " and cannot be changed");
     }
     DeploymentConfig target = wanted;
-    fit(target, Purpose::update);
     DeploymentConfig running = deployment.config();
+    running.adaptive_allocations = target.adaptive_allocations;
+    if (const AdaptiveAllocations& adaptive = target.adaptive_allocations; adaptive.enabled) {
+        // What the load has come to stays, as far as it is allowed.
+        const int least = adaptive.min_number_of_allocations.value_or(0);
+        target.number_of_allocations = std::clamp(
+            running.number_of_allocations, least,
+            std::max(least,
+                     adaptive.max_number_of_allocations.value_or(running.number_of_allocations)));
+    }
+    fit(target, Purpose::update);
     const int allocations =
         std::exchange(running.number_of_allocations, target.number_of_allocations);
     // How long a start waits, and what it does when it does not fit, are not part of what runs.
@@ -103,12 +137,77 @@ void Deployments::change(Deployment& deployment, const DeploymentConfig& wanted)
         throw InferenceError(
             409, kStatus,
             "deployment [" + deployment.id() +
-                "] runs with other parameters; stop it first (only [number_of_allocations] can "
-                "change while it runs)");
+                "] runs with other parameters; stop it first (only [number_of_allocations] and "
+                "[adaptive_allocations] can change while it runs)");
     }
+    deployment.set_adaptive_allocations(target.adaptive_allocations);
     // A reason while it runs is an allocation that could not start: it gets another try.
     if (allocations != target.number_of_allocations || !deployment.reason().empty()) {
         deployment.set_allocations(target.number_of_allocations);
+    }
+    if (target.adaptive_allocations.enabled) follow_load(deployment);
+}
+
+void Deployments::follow_load(Deployment& deployment) {
+    deployment.on_starved([this] {
+        std::lock_guard lock(adapter_mutex_);
+        starved_ = true;
+        adapter_cv_.notify_all();
+    });
+    std::lock_guard lock(adapter_mutex_);
+    if (adapter_.joinable() || ends_) return;
+    try {
+        adapter_ = std::thread([this] { keep_adapting(); });
+    } catch (const std::system_error& error) {
+        throw InferenceError(429, kStatus,
+                             "no thread to follow the load with: " + std::string(error.what()));
+    }
+}
+
+void Deployments::keep_adapting() {
+    std::unique_lock lock(adapter_mutex_);
+    while (!ends_) {
+        adapter_cv_.wait_for(lock, timing_.interval, [this] { return starved_ || ends_; });
+        if (ends_) return;
+        starved_ = false;
+        lock.unlock();
+        adapt(std::chrono::steady_clock::now());
+        lock.lock();
+    }
+}
+
+void Deployments::adapt(std::chrono::steady_clock::time_point now) {
+    std::lock_guard lock(scalers_mutex_);
+    std::map<std::string, AllocationScaler, std::less<>> known;
+    for (const auto& deployment : list()) {
+        const DeploymentConfig config = deployment->config();
+        const DeploymentState state = deployment->state();
+        if (!config.adaptive_allocations.enabled ||
+            (state != DeploymentState::started && state != DeploymentState::fully_allocated))
+            continue;
+        auto node = scalers_.extract(deployment->id());
+        AllocationScaler& scaler =
+            (node.empty() ? known.emplace(deployment->id(), AllocationScaler(timing_)).first
+                          : known.insert(std::move(node)).position)
+                ->second;
+        const int wanted = scaler.next(deployment->load(), config.number_of_allocations,
+                                       config.adaptive_allocations, now);
+        if (wanted != config.number_of_allocations) adapt(*deployment, wanted);
+    }
+    scalers_.swap(known);
+}
+
+void Deployments::adapt(Deployment& deployment, int wanted) {
+    std::lock_guard change(change_mutex_);
+    const DeploymentConfig config = deployment.config();
+    const int free = allowed_processors_ - used_processors(config.deployment_id);
+    const int possible = std::max(free / config.threads_per_allocation, 0);
+    const int number = std::min(wanted, possible);
+    if (number == config.number_of_allocations || !config.adaptive_allocations.enabled) return;
+    try {
+        deployment.set_allocations(number);
+    } catch (const InferenceError&) {
+        // It stops, or the system has no thread: the next look tries again.
     }
 }
 
@@ -254,6 +353,7 @@ std::shared_ptr<Deployment> Deployments::create(DeploymentConfig config) {
             return store->load(model_id, placement);
         });
     std::shared_ptr<Deployment> replaced = deployment;  // joins its threads after the lock is gone
+    if (config.adaptive_allocations.enabled) follow_load(*deployment);
     std::lock_guard lock(mutex_);
     by_id_[config.deployment_id].swap(replaced);
     return deployment;

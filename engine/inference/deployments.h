@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "engine/inference/deployment.h"
@@ -28,7 +30,8 @@ class Deployments {
   public:
     /// `allowed_processors`: the threads that all allocations together may have; 0 is what the
     /// machine has.
-    explicit Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors = 0);
+    explicit Deployments(std::shared_ptr<const ModelStore> store, int allowed_processors = 0,
+                         const AdaptiveTiming& timing = {});
     /// Stops all, failing what is queued.
     ~Deployments();
 
@@ -45,8 +48,14 @@ class Deployments {
     /// failed. Throws as start does; 409 when
     /// anything else differs.
     StartResult ensure(DeploymentConfig config);
-    /// Throws InferenceError: 404, 409 (not running), 400 or 429.
+    /// Throws InferenceError: 404, 409 (not running, or they are adaptive), 400 or 429.
     void update_allocations(std::string_view id, int number_of_allocations);
+    /// Lets the allocations follow the load from now on, or no longer. Throws likewise.
+    void update_adaptive(std::string_view id, const AdaptiveAllocations& adaptive);
+    /// Looks at the load of all deployments with adaptive allocations and gives each what it needs,
+    /// as far as processors are free. A thread of its own does so at every interval, and when texts
+    /// come to a deployment that has none.
+    void adapt(std::chrono::steady_clock::time_point now);
     /// False when there is no such deployment.
     bool stop(std::string_view id, StopMode mode = StopMode::drain,
               std::chrono::milliseconds timeout = std::chrono::seconds(30));
@@ -81,6 +90,9 @@ class Deployments {
     std::shared_ptr<Deployment> create(DeploymentConfig config);
     void change(Deployment& deployment, const DeploymentConfig& config);
     StartResult wait(std::shared_ptr<Deployment> deployment, const DeploymentConfig& config) const;
+    void adapt(Deployment& deployment, int wanted);
+    void follow_load(Deployment& deployment);
+    void keep_adapting();
 
     std::shared_ptr<const ModelStore> store_;
     int allowed_processors_;
@@ -90,6 +102,15 @@ class Deployments {
         mutex_;  // guards what follows; never held while waiting, for every request looks an id up
     std::map<std::string, std::shared_ptr<Deployment>, std::less<>> by_id_;
     std::map<std::string, std::string, std::less<>> model_aliases_;
+
+    const AdaptiveTiming timing_;
+    std::mutex scalers_mutex_;  // one adapt at a time
+    std::map<std::string, AllocationScaler, std::less<>> scalers_;
+    std::mutex adapter_mutex_;  // guards what follows; a deployment's lock may be held before it
+    std::condition_variable adapter_cv_;
+    bool starved_ = false;
+    bool ends_ = false;
+    std::thread adapter_;  // from the first adaptive deployment on
 };
 
 }  // namespace penstock::inference

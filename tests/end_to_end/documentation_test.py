@@ -79,8 +79,21 @@ class Examples(ToolTest):
         os.mkdir(self.path("build"))
         os.symlink(os.path.dirname(PENSTOCK), self.path("build/release"))
         self.write("speeches.ndjson", "".join(json.dumps(speech) + "\n" for speech in SPEECHES))
+        self.server = None
+
+    def serve(self):
+        """A server beside the page's commands, in their folder."""
+        process = subprocess.Popen([PENSTOCK, "serve", "--port", "0"], cwd=self.folder, stdout=subprocess.PIPE, text=True,
+                                   env={**os.environ, "PENSTOCK_CONFIG": "pipelines/penstock.yml"})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.terminate)
+        self.server = process.stdout.readline().split()[-1]
 
     def sh(self, script):
+        script = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n' + script
+        if self.server:
+            script = script.replace("localhost:9200", self.server)
         path = f"{os.path.dirname(PENSTOCK)}:{os.environ['PATH']}"
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=self.folder, capture_output=True, text=True,
                               timeout=300, env={**os.environ, "PATH": path, "PENSTOCK_CONFIG": "pipelines/penstock.yml"})
@@ -89,6 +102,8 @@ class Examples(ToolTest):
 
     def prepare(self, page):
         """What a reader has done before this page."""
+        if page == "docs/http-api.md":
+            return self.serve()
         if page != "README.md":
             self.sh("penstock reindex --source speeches.ndjson --dest index:speeches --pipeline speeches --quiet")
         if page == "docs/reindex.md":  # a dead letter of documents that the pipeline, now repaired, can take
@@ -123,8 +138,10 @@ class Examples(ToolTest):
                 self.prepare(page)
                 for number, block in enumerate(yaml):
                     self.check_yaml(page, number, block)
-                for script in scripts:
-                    self.sh(script)
+                shown = "".join(self.sh(script) for script in scripts)
+                if page == "docs/http-api.md":
+                    self.assertIn('"title":"A Brief History of Time"', shown)
+                    self.doCleanups()
                 ran += len(yaml) + len(scripts)
         self.assertGreaterEqual(ran, 8)
 

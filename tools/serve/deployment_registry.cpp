@@ -22,7 +22,17 @@ std::string to_json(const DeploymentConfig& config) {
     json.object([&] {
         json.member("deployment_id", config.deployment_id);
         json.member("model_id", config.model_id);
-        json.member("number_of_allocations", std::to_string(config.number_of_allocations));
+        if (const auto& adaptive = config.adaptive_allocations; adaptive.enabled) {
+            json.member("adaptive_allocations.enabled", "true");
+            if (adaptive.min_number_of_allocations)
+                json.member("adaptive_allocations.min_number_of_allocations",
+                            std::to_string(*adaptive.min_number_of_allocations));
+            if (adaptive.max_number_of_allocations)
+                json.member("adaptive_allocations.max_number_of_allocations",
+                            std::to_string(*adaptive.max_number_of_allocations));
+        } else {
+            json.member("number_of_allocations", std::to_string(config.number_of_allocations));
+        }
         json.member("threads_per_allocation", std::to_string(config.threads_per_allocation));
         json.member("queue_capacity", std::to_string(config.queue_capacity));
         if (config.cache_size) json.member("cache_size", std::to_string(*config.cache_size) + "b");

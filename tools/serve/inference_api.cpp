@@ -29,6 +29,7 @@ struct Endpoint {
     bool owns_deployment = false;  ///< it was started for the endpoint, and stops with it
     int num_allocations = 1;
     int num_threads = 1;
+    inference::AdaptiveAllocations adaptive;
 };
 
 void check_task(const std::string& task) {
@@ -50,8 +51,25 @@ std::string to_json(const Endpoint& endpoint) {
         json.member("owns_deployment", endpoint.owns_deployment);
         json.member("num_allocations", endpoint.num_allocations);
         json.member("num_threads", endpoint.num_threads);
+        write_adaptive_allocations(json, endpoint.adaptive);
     });
     return out;
+}
+
+inference::AdaptiveAllocations read_adaptive(const Value* value) {
+    if (value == nullptr) return {};
+    if (!value->is_object())
+        throw illegal_argument("[service_settings] field [adaptive_allocations] must be an object");
+    std::vector<inference::DeploymentOption> options{{"model_id", "m"}};
+    for (const document::Member& one : value->as_object()) {
+        if (one.value.is_null()) continue;
+        options.push_back({"adaptive_allocations." + std::string(one.key()), ""});
+        document::append_java_string(one.value, options.back().value);
+    }
+    const auto parsed = inference::parse_deployment_config(options);
+    if (parsed.problems.empty()) return parsed.config.adaptive_allocations;
+    throw ApiError(400, "action_request_validation_exception",
+                   inference::validation_message(parsed.problems));
 }
 
 Endpoint from_json(const std::string& id, const std::string& text) {
@@ -71,14 +89,16 @@ Endpoint from_json(const std::string& id, const std::string& text) {
             string("deployment_id"),
             owns != nullptr && owns->is_boolean() && owns->as_boolean(),
             integer("num_allocations"),
-            integer("num_threads")};
+            integer("num_threads"),
+            read_adaptive(state.find("adaptive_allocations"))};
 }
 
 Endpoint of_deployment(const inference::Deployment& deployment) {
     const DeploymentConfig config = deployment.config();
     return {config.deployment_id,         config.model_id,
             config.deployment_id,         false,
-            config.number_of_allocations, config.threads_per_allocation};
+            config.number_of_allocations, config.threads_per_allocation,
+            config.adaptive_allocations};
 }
 
 /// All, by id; a made endpoint hides the deployment of the same id.
@@ -99,6 +119,7 @@ void write_endpoint(JsonWriter& json, const Endpoint& endpoint) {
         json.member_object("service_settings", [&] {
             json.member("num_allocations", endpoint.num_allocations);
             json.member("num_threads", endpoint.num_threads);
+            write_adaptive_allocations(json, endpoint.adaptive);
             json.member("model_id", endpoint.model_id);
             if (!endpoint.owns_deployment) json.member("deployment_id", endpoint.deployment_id);
         });
@@ -190,19 +211,16 @@ Endpoint read_endpoint(const std::string& id, const JsonBody& body) {
     check_members(
         object, "service_settings",
         {"model_id", "deployment_id", "num_allocations", "num_threads", "adaptive_allocations"});
-    const Value* adaptive = member(object, "adaptive_allocations");
-    const Value* enabled = adaptive != nullptr && adaptive->is_object()
-                               ? member(adaptive->as_object(), "enabled")
-                               : nullptr;
-    if (enabled != nullptr && !(enabled->is_boolean() && !enabled->as_boolean())) {
-        throw illegal_argument(
-            "[adaptive_allocations.enabled] is not available in this version; set "
-            "[num_allocations]");
-    }
     Endpoint endpoint;
     endpoint.id = id;
     endpoint.model_id = string_setting(object, "model_id");
     endpoint.deployment_id = string_setting(object, "deployment_id");
+    endpoint.adaptive = read_adaptive(member(object, "adaptive_allocations"));
+    if (endpoint.adaptive.enabled && member(object, "num_allocations") != nullptr) {
+        throw illegal_argument(
+            "[num_allocations] cannot be set while [adaptive_allocations] is enabled: it follows "
+            "the load");
+    }
     endpoint.num_allocations = positive(object, "num_allocations");
     endpoint.num_threads = positive(object, "num_threads");
     if (endpoint.model_id.empty() == endpoint.deployment_id.empty()) {
@@ -228,7 +246,9 @@ asio::awaitable<Endpoint> connect(ModelsPtr models, Endpoint endpoint,
     DeploymentConfig config;
     config.model_id = endpoint.model_id;
     config.deployment_id = endpoint.deployment_id = endpoint.id;
-    config.number_of_allocations = endpoint.num_allocations;
+    config.number_of_allocations =
+        std::max(endpoint.num_allocations, endpoint.adaptive.min_number_of_allocations.value_or(0));
+    config.adaptive_allocations = endpoint.adaptive;
     config.threads_per_allocation = endpoint.num_threads;
     config.timeout = timeout;
     endpoint.owns_deployment = true;

@@ -1,6 +1,7 @@
 // Deployments of trained models: start, update, stop.
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "engine/document/json.h"
 #include "engine/inference/deployment_config.h"
@@ -97,25 +98,37 @@ asio::awaitable<Response> start(Request& request, ModelsPtr models) {
 
 // ---- update
 
-int read_allocations(const Request& request, const JsonBody& body) {
+/// What a running deployment can change: one or the other.
+struct AllocationChange {
+    std::optional<int> number;
+    std::optional<inference::AdaptiveAllocations> adaptive;
+};
+
+AllocationChange read_change(const Request& request, const JsonBody& body) {
     std::vector<DeploymentOption> options = read_options(request, body);
-    const auto allowed = [](const DeploymentOption& option) {
-        return option.name == "number_of_allocations" ||
-               option.name.starts_with("adaptive_allocations.");
-    };
+    bool number = false;
+    bool adaptive = false;
     for (const DeploymentOption& option : options) {
-        if (!allowed(option))
+        if (option.name == "number_of_allocations") {
+            number = true;
+        } else if (option.name.starts_with("adaptive_allocations.")) {
+            adaptive = true;
+        } else {
             throw illegal_argument("[" + option.name +
                                    "] cannot be changed while the deployment runs; only "
-                                   "[number_of_allocations] can");
+                                   "[number_of_allocations] and [adaptive_allocations] can");
+        }
     }
-    const bool given = std::any_of(options.begin(), options.end(), [](const auto& option) {
-        return option.name == "number_of_allocations";
-    });
     options.push_back({"model_id", request.part("id")});
     const DeploymentConfig config = read_config(options);
-    if (!given) throw action_validation({"[number_of_allocations] must be given"});
-    return config.number_of_allocations;
+    if (!number && !adaptive) {
+        throw action_validation(
+            {"either [number_of_allocations] or [adaptive_allocations] must be given"});
+    }
+    AllocationChange change;
+    if (number) change.number = config.number_of_allocations;
+    if (adaptive) change.adaptive = config.adaptive_allocations;
+    return change;
 }
 
 std::shared_ptr<Deployment> require_deployment(const Node& node, const std::string& id) {
@@ -128,11 +141,12 @@ std::shared_ptr<Deployment> require_deployment(const Node& node, const std::stri
 asio::awaitable<Response> update(Request& request, ModelsPtr models) {
     JsonBody body;
     co_await body.read(request);
-    const int allocations = read_allocations(request, body);
+    const AllocationChange change = read_change(request, body);
     Node& node = models->node();
     const auto deployment = require_deployment(node, request.part("id"));
     co_return Response::json(co_await blocking(node, [&] {
-        node.deployments->update_allocations(deployment->id(), allocations);
+        if (change.adaptive) node.deployments->update_adaptive(deployment->id(), *change.adaptive);
+        if (change.number) node.deployments->update_allocations(deployment->id(), *change.number);
         models->registry().remember(deployment->config());
         return assignment_json(node, *deployment);
     }));

@@ -224,6 +224,17 @@ std::uint64_t model_bytes(const Node& node, const std::string& model_id) {
 
 }  // namespace
 
+void write_adaptive_allocations(JsonWriter& json, const inference::AdaptiveAllocations& adaptive) {
+    if (!adaptive.enabled) return;
+    json.member_object("adaptive_allocations", [&] {
+        json.member("enabled", true);
+        if (adaptive.min_number_of_allocations)
+            json.member("min_number_of_allocations", *adaptive.min_number_of_allocations);
+        if (adaptive.max_number_of_allocations)
+            json.member("max_number_of_allocations", *adaptive.max_number_of_allocations);
+    });
+}
+
 void write_assignment(JsonWriter& json, const Node& node, const Deployment& deployment) {
     const DeploymentConfig config = deployment.config();
     const inference::DeploymentStats stats = deployment.stats();
@@ -255,6 +266,7 @@ void write_assignment(JsonWriter& json, const Node& node, const Deployment& depl
         json.member("start_time", timestamp(std::chrono::system_clock::time_point(
                                       std::chrono::milliseconds(stats.start_time))));
         json.member("max_assigned_allocations", stats.allocation_count);
+        write_adaptive_allocations(json, config.adaptive_allocations);
     });
 }
 

@@ -93,6 +93,9 @@ std::vector<std::string> pipelines_with(const ModelUses& uses, const std::set<st
 std::vector<std::string> pipelines_of(const Node& node, const ModelUses& uses,
                                       const inference::Deployment& deployment);
 
+/// "adaptive_allocations": {"enabled": true, ...}; nothing when they are off.
+void write_adaptive_allocations(document::JsonWriter& json,
+                                const inference::AdaptiveAllocations& adaptive);
 /// {"task_parameters": ..., "routing_table": ..., "assignment_state": ...}
 void write_assignment(document::JsonWriter& json, const Node& node,
                       const inference::Deployment& deployment);

@@ -77,7 +77,8 @@ void write_node(JsonWriter& json, const Node& node, const DeploymentStats& stats
     });
 }
 
-void write_deployment(JsonWriter& json, const Node& node, const DeploymentStats& stats) {
+void write_deployment(JsonWriter& json, const Node& node, const inference::Deployment& deployment,
+                      const DeploymentStats& stats) {
     json.member("deployment_id", stats.deployment_id);
     json.member("model_id", stats.model_id);
     json.member("threads_per_allocation", stats.threads_per_allocation);
@@ -91,6 +92,7 @@ void write_deployment(JsonWriter& json, const Node& node, const DeploymentStats&
         json.member("target_allocation_count", stats.target_allocation_count);
         json.member("state", stats.state);
     });
+    write_adaptive_allocations(json, deployment.config().adaptive_allocations);
     json.member("priority", stats.priority);
     json.member("start_time", stats.start_time);
     json.member("inference_count", stats.inference_count);
@@ -143,7 +145,8 @@ void write_entry(JsonWriter& json, const Node& node, const ModelUses& uses,
             json.member("missing_all_fields_count", 0);
             json.member("timestamp", stats.last_access.value_or(stats.start_time));
         });
-        json.member_object("deployment_stats", [&] { write_deployment(json, node, stats); });
+        json.member_object("deployment_stats",
+                           [&] { write_deployment(json, node, *entry.deployment, stats); });
     });
 }
 

@@ -98,10 +98,18 @@ TEST(DeploymentConfig, RefusesInTheReferencesWords) {
          {"unknown parameter [number_of_alocations]; did you mean [number_of_allocations]?"}},
         {{{"colour", "red"}}, {"unknown parameter [colour]"}},
         {{{"timeout", "1s"}, {"timeout", "2s"}}, {"[timeout] is given twice"}},
-        {{{"adaptive_allocations.enabled", "true"}},
-         {"[adaptive_allocations.enabled] is not available in this version; set "
-          "[number_of_allocations], which can be "
-          "changed while the deployment runs"}},
+        {{{"adaptive_allocations.enabled", "true"}, {"number_of_allocations", "2"}},
+         {"[number_of_allocations] cannot be set while [adaptive_allocations] is enabled: it "
+          "follows the load"}},
+        {{{"adaptive_allocations.enabled", "true"},
+          {"adaptive_allocations.min_number_of_allocations", "3"},
+          {"adaptive_allocations.max_number_of_allocations", "2"}},
+         {"[min_number_of_allocations] must not be larger than [max_number_of_allocations]"}},
+        {{{"adaptive_allocations.enabled", "true"},
+          {"adaptive_allocations.max_number_of_allocations", "0"},
+          {"priority", "low"}},
+         {"[max_number_of_allocations] must be a positive integer or null",
+          "[adaptive_allocations] cannot be enabled when [priority] is low"}},
         {{{"number_of_allocations", "x"},
           {"threads_per_allocation", "5"},
           {"queue_capacity", "-3"},

@@ -249,6 +249,28 @@ TEST_F(MlApi, StartAnswersWithTheAssignment) {
     body(404, "POST", "/_ml/trained_models/n*/deployment/_stop?allow_no_match=false");
 }
 
+TEST_F(MlApi, AllocationsMayFollowTheLoad) {
+    shipped.add_model("m");
+    const std::string limits =
+        R"("adaptive_allocations":{"enabled":true,"min_number_of_allocations":2,)"
+        R"("max_number_of_allocations":4})";
+    const std::string started =
+        body(200, "POST", "/_ml/trained_models/m/deployment/_start", "{" + limits + "}");
+    expect_has(started, R"("number_of_allocations":2)");
+    expect_has(started, limits);
+    expect_has(body(200, "GET", "/_ml/trained_models/m/_stats"), limits);
+    boot({});
+    EXPECT_EQ(node.deployments->find("m")->config().adaptive_allocations.max_number_of_allocations,
+              4);
+    const std::string update = "/_ml/trained_models/m/deployment/_update";
+    expect_has(body(409, "POST", update, R"({"number_of_allocations":3})"),
+               "cannot be set while [adaptive_allocations] is enabled");
+    body(200, "POST", update, R"({"adaptive_allocations":{"enabled":false}})");
+    expect_has(body(200, "POST", update, R"({"number_of_allocations":3})"),
+               R"("number_of_allocations":3)");
+    body(400, "POST", update, "{}");
+}
+
 TEST_F(MlApi, StartIsValidated) {
     shipped.add_model("m");
     const std::string start = "/_ml/trained_models/m/deployment/_start";
@@ -260,8 +282,9 @@ TEST_F(MlApi, StartIsValidated) {
     expect_has(wrong, "[number_of_allocations] must be a positive integer");
     expect_has(wrong, "[threads_per_allocation] must be a power of 2 less than or equal to 32");
     expect_has(wrong, "[queue_capacity] must be less than 1000000");
-    expect_has(body(400, "POST", start, R"({"adaptive_allocations":{"enabled":true}})"),
-               "is not available in this version");
+    expect_has(body(400, "POST", start + "?number_of_allocations=2",
+                    R"({"adaptive_allocations":{"enabled":true}})"),
+               "[number_of_allocations] cannot be set while [adaptive_allocations] is enabled");
     expect_has(body(400, "POST", start, R"({"colour":1})"), "unknown parameter [colour]");
     expect_has(body(429, "POST", start + "?number_of_allocations=100"), "8 of 8 are free");
     body(404, "POST", "/_ml/trained_models/none/deployment/_start");
