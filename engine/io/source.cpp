@@ -73,7 +73,8 @@ void RecordBatch::clear() {
 
 std::string RecordBatch::location(const Record& record) const {
     const std::string& origin = origins[record.origin];
-    if (origin.starts_with(kIndexPrefix)) return origin + "/" + record.id;
+    if (origin.starts_with(kIndexPrefix) || origin.find("://") != std::string::npos)
+        return origin + "/" + record.id;
     const std::string name = origin == "-" ? "standard input" : origin;
     if (record.line > 0) return name + ":" + std::to_string(record.line);
     return name + "@" + std::to_string(record.offset);

@@ -72,6 +72,7 @@ struct Progress {
     std::optional<std::uint64_t> bytes_total;
     std::uint64_t records_read = 0;
     std::optional<std::uint64_t> records_total;
+    std::uint64_t retries = 0;  ///< requests made again because the other side was busy
 };
 
 /// A stream of records with a resumable position. One thread at a time; different sources are
@@ -101,6 +102,10 @@ class Source {
     /// From any thread: a pipe that is being waited for, now or later, is taken to have ended.
     /// Files and an index do not wait and need nothing.
     virtual void interrupt() {}
+
+    /// No more is read: gives up what it holds elsewhere, such as a remote cluster's scroll.
+    /// Blocks; does not throw. Sources that hold nothing need nothing.
+    virtual void close() {}
 };
 
 enum class Format { ndjson, json, csv, tsv, dead_letter };

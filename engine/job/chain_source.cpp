@@ -70,6 +70,12 @@ class Chain final : public io::Source {
         return progress;
     }
 
+    void close() override {
+        for (const ChainPart& part : parts_) {
+            if (part.source) part.source->close();
+        }
+    }
+
   private:
     ChainPart& opened(std::size_t i) {
         if (!parts_[i].source) parts_[i].source = parts_[i].open();

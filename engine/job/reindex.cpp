@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "engine/runtime/await.h"
 
@@ -91,6 +92,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
           parts(std::move(the_parts)),
           sink_lock(the_runtime.cpu(), 1),
           ended(the_runtime.cpu(), parts.sources.size() * 2) {
+        if (!parts.reading) parts.reading = runtime.blocking();
         if (parts.pipeline != nullptr) stages.push_back({parts.pipelines, parts.pipeline});
         std::size_t window = settings.batches_in_flight;
         if (window == 0) window = static_cast<std::size_t>(runtime.cpu_threads()) + 1;
@@ -116,18 +118,18 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
             WorkPtr work = take_work();
             std::size_t most = static_cast<std::size_t>(
                 std::min<std::uint64_t>(settings.size, slice.limit - slice.read));
-            bool more = co_await runtime::call_on(runtime.blocking(), [&] {
+            bool more = co_await runtime::call_on(parts.reading, [&] {
                 return slice.source->read(work->batch.records, most, settings.batch_bytes);
             });
-            if (!more) break;
-            work->first_record = slice.read;
-            work->end_position = work->batch.records.end_position;
-            slice.read += work->batch.records.records.size();
             {
                 std::lock_guard lock(mutex);
                 slice.progress = slice.source->progress();
                 status.read_now += work->batch.records.records.size();
             }
+            if (!more) break;
+            work->first_record = slice.read;
+            work->end_position = work->batch.records.end_position;
+            slice.read += work->batch.records.records.size();
             asio::co_spawn(work->strand, process(shared_from_this(), work),
                            asio::bind_cancellation_slot(work->cancel.slot(),
                                                         [work](std::exception_ptr problem) {
@@ -153,7 +155,8 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
 
     const std::vector<PipelineStage>& stages_of(const Batch& batch) const {
         if (parts.stages.empty() || batch.records.records.empty()) return stages;
-        const auto found = parts.stages.find(batch.records.records.front().index);
+        auto found = parts.stages.find(batch.records.records.front().index);
+        if (found == parts.stages.end()) found = parts.stages.find("");
         return found == parts.stages.end() ? stages : found->second;
     }
 
@@ -213,7 +216,10 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         note_started(slice, work);
         std::vector<io::ItemResult> results;
         const std::span<const io::WriteItem> items = writable(batch);
-        if (!items.empty()) parts.sink->write(items, results);
+        if (!items.empty()) {
+            if (parts.before_writing) std::exchange(parts.before_writing, nullptr)();
+            parts.sink->write(items, results);
+        }
         Trouble trouble;
         for (std::size_t i = 0; i < results.size(); ++i)
             count(slice, work, i, results[i], change, trouble);
@@ -462,10 +468,19 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     // ---- the whole
 
     void fail(std::exception_ptr problem) {
-        std::lock_guard lock(mutex);
-        if (!aborted) status.error = describe(problem);
-        aborted = true;
-        stopping = true;
+        {
+            std::lock_guard lock(mutex);
+            if (!aborted) {
+                status.error = describe(problem);
+                status.problem = problem;
+            }
+            aborted = true;
+            stopping = true;
+        }
+        // Nobody waits for a source that has nothing to say, when what it said would not be
+        // written.
+        for (const auto& slice : slices)
+            slice->source->interrupt();
     }
 
     static awaitable<void> reader(std::shared_ptr<Impl> self, Slice& slice) {
@@ -474,6 +489,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         } catch (...) {
             self->fail(std::current_exception());
         }
+        co_await runtime::call_on(self->parts.reading, [&] { slice.source->close(); });
         co_await slice.pending.async_send(error_code(), nullptr, use_awaitable);
     }
 
@@ -534,6 +550,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
     SliceStatus slice_status(const Slice& slice) const {
         SliceStatus now;
         now.totals = slice.checkpoint.totals;
+        now.retries = slice.progress.retries;
         now.total = now.totals.read;
         if (status.state != ReindexState::finished)
             now.total = std::max(now.total,
@@ -557,6 +574,7 @@ struct Reindex::Impl : std::enable_shared_from_this<Reindex::Impl> {
         for (const auto& slice : slices) {
             now.progress.bytes_read += slice->progress.bytes_read;
             now.progress.records_read += slice->progress.records_read;
+            now.progress.retries += slice->progress.retries;
             total_bytes += slice->progress.bytes_total.value_or(0);
             total_records += slice->progress.records_total.value_or(0);
             bytes = bytes && slice->progress.bytes_total.has_value();

@@ -1,9 +1,11 @@
 // The long job: everything from a source, through a pipeline, into a sink.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -51,7 +53,8 @@ struct ReindexParts {
     std::shared_ptr<const pipeline::PipelineSet> pipelines;
     const pipeline::Pipeline* pipeline = nullptr;  ///< null: documents go as they are
     /// Instead of `pipeline`, for documents of the index that is the key: run one after another.
-    /// A batch's documents then are of one index (see io::Record::index).
+    /// A batch's documents then are of one index (see io::Record::index). The empty key stands for
+    /// all that are not named.
     std::map<std::string, std::vector<PipelineStage>, std::less<>> stages;
     std::vector<std::unique_ptr<io::Source>> sources;
     std::unique_ptr<io::Sink> sink;
@@ -60,6 +63,11 @@ struct ReindexParts {
     /// neither this nor a dead letter a failed document ends the job.
     std::function<void(const io::DeadDocument&)> on_failed;
     std::optional<CheckpointFile> checkpoint;  ///< none: the job cannot be resumed
+    /// Where sources are read and closed; null: the runtime's blocking pool.
+    boost::asio::any_io_executor reading;
+    /// Called once, on the blocking pool, before the first documents are written; may be empty.
+    /// What it throws ends the job.
+    std::function<void()> before_writing;
 };
 
 enum class ReindexState : std::uint8_t { running, finished, cancelled, failed };
@@ -77,7 +85,8 @@ struct FailureNote {
 /// One slice's part of it.
 struct SliceStatus {
     Totals totals;
-    std::uint64_t total = 0;  ///< documents to do, as far as it is known; at least those read
+    std::uint64_t retries = 0;  ///< of reading
+    std::uint64_t total = 0;    ///< documents to do, as far as it is known; at least those read
     std::chrono::nanoseconds throttled{0};
     std::chrono::nanoseconds throttled_until{0};  ///< how long it still waits
     bool cancelled = false;
@@ -95,6 +104,7 @@ struct ReindexStatus {
     io::Progress progress;  ///< summed over the slices
     bool resumed = false;
     std::string error;                  ///< why it failed
+    std::exception_ptr problem;         ///< likewise, as it was thrown
     std::vector<FailureNote> failures;  ///< the first of this run; see collect_failures
     std::vector<SliceStatus> slices;
     std::uint64_t total = 0;  ///< summed over the slices
