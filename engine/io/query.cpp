@@ -94,14 +94,12 @@ class Parser {
             {"knn", &Parser::knn_member},
         }};
         const std::string_view name = member.key();
+        // Before the name, as Elasticsearch looks.
+        if (!member.value.is_object())
+            fail("[" + std::string(name) + "] query malformed, no start_object after query name",
+                 member);
         for (const auto& [known, method] : methods) {
-            if (known == name) {
-                if (!member.value.is_object())
-                    fail("[" + std::string(name) +
-                             "] query malformed, no start_object after query name",
-                         member);
-                return (this->*method)(member);
-            }
+            if (known == name) return (this->*method)(member);
         }
         constexpr std::array<std::string_view, 27> elsewhere = {
             "fuzzy",        "regexp",         "function_score", "script_score",  "script",

@@ -206,6 +206,8 @@ TEST_F(Books, LuceneSyntax) {
 
 TEST_F(Books, RefusesInElasticsearchsWords) {
     EXPECT_EQ(refusal(R"({"foo":{}})"), "parsing_exception: unknown query [foo]");
+    EXPECT_EQ(refusal(R"({"foo":"bar"})"),
+              "parsing_exception: [foo] query malformed, no start_object after query name");
     EXPECT_THAT(refusal(R"({"match":{"a":"x","b":"y"}})"),
                 HasSubstr("[match] query doesn't support multiple fields, found [a] and [b]"));
     EXPECT_THAT(refusal(R"({"fuzzy":{"title":"x"}})"), HasSubstr("[fuzzy] is not supported"));
