@@ -32,6 +32,7 @@ struct Options {
     double request_memory = 256;  // MiB
     int grace = 30;               // seconds
     std::string request_log;
+    std::optional<std::vector<std::string>> remote_whitelist;
     bool insecure = false;
 };
 
@@ -109,6 +110,7 @@ int run_server(const CommonOptions& common, const Options& options) {
     server_options.cluster_name = options.cluster_name;
     server_options.request_memory = static_cast<std::size_t>(options.request_memory * 1024 * 1024);
     server_options.request_log = options.request_log;
+    server_options.remote_whitelist = options.remote_whitelist;
     server_options.insecure = options.insecure;
     if (!options.clock.empty()) server_options.clock = parse_clock(options.clock);
     server_options.pipelines = configured_pipelines(workspace.configuration());
@@ -172,6 +174,14 @@ void add_serve(CommandLine& line) {
         ->add_option("--request-log", options->request_log,
                      "Write a line for each request; - is standard error")
         ->type_name("FILE");
+    command
+        ->add_option_function<std::vector<std::string>>(
+            "--reindex-remote-whitelist",
+            [options](const std::vector<std::string>& hosts) { options->remote_whitelist = hosts; },
+            "Hosts that a reindex may read from, with * for any text; else loopback ones if "
+            "--address is one, and none if not")
+        ->delimiter(',')
+        ->type_name("HOST:PORT,...");
     command->add_flag("--insecure", options->insecure,
                       "Listen on any address although there is no user and no key");
     command->callback([&line, options] {

@@ -24,6 +24,7 @@ class TaskManager;
 namespace penstock::serve {
 
 class Credentials;
+class RemoteWhitelist;
 
 /// Made by the command, outlives the server. Members are thread-safe as they say themselves.
 struct Node {
@@ -46,7 +47,8 @@ struct Node {
     std::shared_ptr<const inference::ModelStore> models;
     std::shared_ptr<inference::Deployments> deployments;
     std::shared_ptr<job::TaskManager> tasks;
-    std::shared_ptr<Credentials> credentials;  ///< null: authentication is off
+    std::shared_ptr<Credentials> credentials;                 ///< null: authentication is off
+    std::shared_ptr<const RemoteWhitelist> remote_whitelist;  ///< null: no remote is read
     /// Told of every answered request; null: no log.
     std::function<void(const Request&, const Response&, std::chrono::nanoseconds)> log;
     /// `_ingest.timestamp` for `--clock`, and the time of everything else that shows one.

@@ -10,6 +10,7 @@
 #include "engine/job/chain_source.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/reindex_remote.h"
 #include "tools/serve/routed_sink.h"
 #include "tools/serve/task_json.h"
 
@@ -20,6 +21,7 @@ namespace {
 using boost::asio::awaitable;
 using document::JsonWriter;
 using job::ReindexStatus;
+using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 /// So many indices are opened at once; more are opened one after another, each as it is then.
@@ -66,6 +68,12 @@ void check_destination(const Plan& plan) {
 
 Plan make_plan(Node& node, const ReindexRequest& request) {
     Plan plan;
+    if (request.remote) {
+        const RemoteWhitelist none(std::vector<std::string>{});
+        (node.remote_whitelist ? *node.remote_whitelist : none).check(request.remote->address);
+        plan.dest = node.indices->write_target(request.dest, request.require_alias).index;
+        return plan;
+    }
     plan.indices = node.indices->expand(joined(request.source), request.expand);
     for (const std::string& index : plan.indices) {
         std::vector<std::string> filters = node.indices->filters(joined(request.source), index);
@@ -112,6 +120,10 @@ std::vector<job::PipelineStage> stages(Node& node, const ReindexRequest& request
 void add_pipelines(Node& node, const ReindexRequest& request, const Plan& plan,
                    job::ReindexParts& parts) {
     if (request.kind == ReindexKind::delete_by_query) return;
+    if (request.remote) {
+        parts.stages[""] = stages(node, request, node.indices->write_target(plan.dest));
+        return;
+    }
     for (const std::string& index : plan.indices) {
         const std::string& target = plan.dest.empty() ? index : plan.dest;
         parts.stages[index] = stages(node, request, node.indices->write_target(target));
@@ -171,15 +183,40 @@ std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexR
     return sources;
 }
 
+/// What throttling makes the reader of a remote wait between two batches.
+std::function<milliseconds()> throttle_pause(const std::shared_ptr<ReindexRun>& run,
+                                             std::size_t size) {
+    return [weak = std::weak_ptr(run), size] {
+        const std::shared_ptr<ReindexRun> it = weak.lock();
+        const double rate = it && it->reindex ? it->reindex->status().requests_per_second : -1;
+        if (rate <= 0) return milliseconds(0);
+        constexpr double longest = 1e12;
+        const double pause = 1000.0 * static_cast<double>(size) / rate;
+        return milliseconds(static_cast<std::int64_t>(std::min(pause, longest)));
+    };
+}
+
+std::unique_ptr<io::Source> open_remote_source(const ReindexRequest& request,
+                                               const std::shared_ptr<ReindexRun>& run) {
+    io::RemoteOptions options = *request.remote;
+    options.indices = request.source;
+    options.size = request.size;
+    if (!request.filter.keeps_all()) options.source_filter = request.filter.json();
+    options.pause = throttle_pause(run, request.size);
+    return io::open_remote(std::move(options));
+}
+
+void create_missing(Node& node, const std::string& index) {
+    if (!node.indices->write_target(index).exists) node.indices->create_for_write(index);
+}
+
 /// Elasticsearch makes an index with the first document that goes there.
 void make_destination(Node& node, const job::ReindexParts& parts, const std::string& dest) {
     const auto has_some = [](const std::unique_ptr<io::Source>& source) {
         return source->progress().records_total.value_or(1) > 0;
     };
-    if (dest.empty() || node.indices->write_target(dest).exists ||
-        std::none_of(parts.sources.begin(), parts.sources.end(), has_some))
-        return;
-    node.indices->create_for_write(dest);
+    if (!dest.empty() && std::any_of(parts.sources.begin(), parts.sources.end(), has_some))
+        create_missing(node, dest);
 }
 
 // ---- the job
@@ -194,7 +231,7 @@ job::ReindexSettings settings(const ReindexRequest& request, const Plan& plan,
     made.batch.version_type = request.version_type;
     made.batch.routing = request.routing;
     made.batch.routing_value = request.routing_value;
-    if (!request.filter.keeps_all()) {
+    if (!request.filter.keeps_all() && !request.remote) {
         made.batch.filter = [filter = request.filter](std::string source) {
             return filter.apply(std::move(source));
         };
@@ -232,18 +269,33 @@ ApiError too_few_copies(const ReindexRequest& request, const Plan& plan) {
                 "], request: [" + request.description() + "]"};
 }
 
+void add_sources(Node& node, const ReindexRequest& request, const Plan& plan,
+                 const std::shared_ptr<ReindexRun>& run, job::ReindexParts& parts) {
+    if (request.remote) {
+        parts.sources.push_back(open_remote_source(request, run));
+        parts.reading = node.runtime->network();
+        // What there is to read is known only once it is read.
+        parts.before_writing = [&node, dest = plan.dest] { create_missing(node, dest); };
+        return;
+    }
+    for (const std::string& index : plan.indices)
+        check_source(node, index, query_of(request, plan, index));
+    parts.sources = open_sources(node, request, plan);
+    make_destination(node, parts, plan.dest);
+}
+
 /// On the blocking pool.
-job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Plan& plan) {
+job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Plan& plan,
+                             const std::shared_ptr<ReindexRun>& run) {
     job::ReindexParts parts;
     add_pipelines(node, request, plan, parts);
     try {
-        for (const std::string& index : plan.indices)
-            check_source(node, index, query_of(request, plan, index));
-        parts.sources = open_sources(node, request, plan);
+        add_sources(node, request, plan, run, parts);
     } catch (const io::QueryError& problem) {
         throw ApiError(400, problem.type(), problem.what());
+    } catch (const io::RemoteError& problem) {
+        throw ApiError(problem.status(), problem.type(), problem.what());
     }
-    make_destination(node, parts, plan.dest);
     io::SinkOptions sink;
     sink.location = "index:" + (!plan.dest.empty()     ? plan.dest
                                 : plan.indices.empty() ? "none"
@@ -260,6 +312,16 @@ job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Pl
 }
 
 // ---- what a later process needs
+
+/// A remote's credentials are not written to the disk, where they would outlive the task in backups
+/// and copies, and its scroll is gone with the process: such a job is not gone on with, and its
+/// record says no more than why.
+std::string write_remote_record(const io::RemoteAddress& address) {
+    std::string out;
+    JsonWriter json(out);
+    json.object([&] { json.member("remote", address.text()); });
+    return out;
+}
 
 std::string write_record(const ReindexOrigin& origin, const Plan& plan) {
     std::string out;
@@ -309,6 +371,9 @@ std::int64_t integer_member(const JsonBody& body, const char* name) {
 void read_record(const std::string& text, ReindexOrigin& origin, Plan& plan) {
     JsonBody body;
     body.parse(text);
+    if (body.find("remote") != nullptr)
+        throw Error("it reads from the remote [" + text_member(body, "remote") +
+                    "], whose scroll has ended and whose credentials are not kept");
     origin.kind = static_cast<ReindexKind>(integer_member(body, "kind"));
     origin.index = text_member(body, "index");
     origin.body = text_member(body, "body");
@@ -342,8 +407,8 @@ std::int64_t to_millis(nanoseconds time) {
 }
 
 /// The counts of the whole or of one slice.
-void write_counts(const job::Totals& totals, std::uint64_t total, nanoseconds throttled,
-                  double rate, JsonWriter& json) {
+void write_counts(const job::Totals& totals, std::uint64_t total, std::uint64_t retries,
+                  nanoseconds throttled, double rate, JsonWriter& json) {
     json.member("total", total);
     json.member("updated", totals.updated);
     json.member("created", totals.created);
@@ -353,7 +418,7 @@ void write_counts(const job::Totals& totals, std::uint64_t total, nanoseconds th
     json.member("noops", totals.noops + totals.dropped);
     json.member_object("retries", [&] {
         json.member("bulk", 0);
-        json.member("search", 0);
+        json.member("search", retries);
     });
     json.member("throttled_millis", to_millis(throttled));
     json.member("requests_per_second", rate);
@@ -368,7 +433,8 @@ double slice_rate(const ReindexStatus& status) {
 void write_slice(const ReindexStatus& status, std::size_t i, bool cancelled, JsonWriter& json) {
     const job::SliceStatus& slice = status.slices[i];
     json.member("slice_id", i);
-    write_counts(slice.totals, slice.total, slice.throttled, slice_rate(status), json);
+    write_counts(slice.totals, slice.total, slice.retries, slice.throttled, slice_rate(status),
+                 json);
     if (cancelled || slice.cancelled) json.member("canceled", "by user request");
     json.member("throttled_until_millis", to_millis(slice.throttled_until));
 }
@@ -377,7 +443,8 @@ void write_status(const ReindexStatus& status, bool cancelled, JsonWriter& json)
     nanoseconds until{0};
     for (const job::SliceStatus& slice : status.slices)
         until = std::max(until, slice.throttled_until);
-    write_counts(status.totals, status.total, status.throttled, status.requests_per_second, json);
+    write_counts(status.totals, status.total, status.progress.retries, status.throttled,
+                 status.requests_per_second, json);
     if (cancelled) json.member("canceled", "by user request");
     json.member("throttled_until_millis", to_millis(until));
     if (status.slices.size() < 2) return;
@@ -471,17 +538,44 @@ void set_hooks(const std::shared_ptr<ReindexRun>& run) {
     run->task->set_hooks(std::move(hooks));
 }
 
+/// Of a job that has failed as a whole.
+ApiError error_of(const ReindexStatus& status) {
+    try {
+        if (status.problem) std::rethrow_exception(status.problem);
+    } catch (const ApiError& problem) {
+        return problem;
+    } catch (const io::RemoteError& problem) {
+        return {problem.status(), problem.type(), problem.what()};
+    } catch (...) {
+        // As any other.
+    }
+    return {500, "exception", status.error};
+}
+
+/// Of a job that the server's end has stopped.
+ApiError error_of_stop(const ReindexRun& run) {
+    if (run.remote.empty()) {
+        return {503, "status_exception",
+                "the server is stopping; it goes on with the task when it is started"};
+    }
+    return {503, "task_interrupted_exception",
+            "the server was stopped; it does not go on with what it reads from the remote [" +
+                run.remote +
+                "]: what is written remains, and the task can be started again with [op_type] of "
+                "[create] and [conflicts] of [proceed]"};
+}
+
 job::TaskOutcome conclude(ReindexRun& run, const ReindexStatus& status) {
     job::TaskOutcome outcome;
     const bool cancelled = run.task->cancelled();
     if (status.state == job::ReindexState::cancelled && !cancelled) {
-        outcome.interrupted = true;
-        const ApiError error(503, "status_exception",
-                             "the server is stopping; it goes on with the task when it is started");
+        const ApiError error = error_of_stop(run);
+        outcome.interrupted = run.remote.empty();
+        if (!outcome.interrupted) outcome.error = error.object();
         run.body = error.body();
         run.status = error.status();
     } else if (status.state == job::ReindexState::failed && status.failures.empty()) {
-        const ApiError error(500, "exception", status.error);
+        const ApiError error = error_of(status);
         outcome.error = error.object();
         run.body = error.body();
         run.status = error.status();
@@ -557,8 +651,11 @@ job::TaskSpec task_spec(const Prepared& prepared, const ReindexOrigin& origin) {
 void prepare_and_begin(Node& node, Prepared& prepared, const ReindexOrigin& origin,
                        const std::shared_ptr<ReindexRun>& run) {
     prepared.plan = make_plan(node, prepared.request);
-    prepared.record = write_record(origin, prepared.plan);
-    prepared.parts = make_parts(node, prepared.request, prepared.plan);
+    const auto& remote = prepared.request.remote;
+    if (remote) run->remote = remote->address.text();
+    prepared.record =
+        remote ? write_remote_record(remote->address) : write_record(origin, prepared.plan);
+    prepared.parts = make_parts(node, prepared.request, prepared.plan, run);
     run->task = run->tasks->begin(task_spec(prepared, origin));
     try {
         begin_job(node, prepared, run, false);
@@ -595,7 +692,7 @@ bool resume_job(Node& node, const std::shared_ptr<ReindexRun>& run) {
         for (const std::string& index : prepared.plan.indices) {
             if (!node.store->exists(index)) throw index_not_found(index);
         }
-        prepared.parts = make_parts(node, prepared.request, prepared.plan);
+        prepared.parts = make_parts(node, prepared.request, prepared.plan, run);
         run->kind = origin.kind;
         begin_job(node, prepared, run, true);
         return true;

@@ -30,8 +30,9 @@ struct ReindexRun {
     std::shared_ptr<job::Reindex> reindex;
     ReindexKind kind = ReindexKind::reindex;
     std::vector<std::shared_ptr<job::Task>> slices;  ///< children; none for one slice
-    std::string body;                                ///< of the response
-    int status = 200;                                ///< likewise
+    std::string remote;  ///< address of the cluster that is read; empty: this one
+    std::string body;    ///< of the response
+    int status = 200;    ///< likewise
 };
 
 /// Checks what only the node can tell (indices, pipelines), begins a task and lets it run on the

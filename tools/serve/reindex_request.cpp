@@ -5,6 +5,7 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/reindex_remote.h"
 
 namespace penstock::serve {
 
@@ -17,6 +18,7 @@ using document::Value;
 /// Elasticsearch's limit of a search's window, which a batch is.
 constexpr std::size_t kLargestBatch = 10'000;
 constexpr std::size_t kMostSlices = 1024;
+constexpr std::chrono::minutes kKeepAlive{5};
 
 // ---- refusals
 
@@ -118,7 +120,7 @@ class Reader {
         query.flag("refresh");  // what is written is found at once, always
         query.time("timeout", {});
         out_.timeout = query.text("timeout", out_.timeout);
-        query.time("scroll", {});  // a scan does not run out
+        scroll(query.time("scroll", kKeepAlive));
         shards(query.text("wait_for_active_shards", "1"));
         if (out_.kind != ReindexKind::reindex) by_query_parameters(query);
     }
@@ -135,6 +137,10 @@ class Reader {
             problems.emplace_back("query is missing");
         if (!out_.filter.fetch)
             problems.emplace_back("_source:false is not supported in this context");
+        if (out_.remote && out_.slices.value_or(1) > 1) {
+            problems.push_back("reindex from remote sources doesn't support slices > 1 but was [" +
+                               std::to_string(*out_.slices) + "]");
+        }
         if (!problems.empty()) throw action_validation(problems);
         if (out_.max_docs && out_.slices && *out_.max_docs < *out_.slices)
             throw illegal_argument("[max_docs] should be >= [slices]");
@@ -143,8 +149,7 @@ class Reader {
   private:
     void reindex_member(const Member& member) {
         if (member.key() == "source") {
-            for (const Member& inner : object_of(name_, member))
-                source_member(inner);
+            source(object_of(name_, member));
         } else if (member.key() == "dest") {
             for (const Member& inner : object_of(name_, member))
                 dest_member(inner);
@@ -153,19 +158,31 @@ class Reader {
         }
     }
 
+    void source(const Object& members) {
+        // First: a query for another cluster is not read here.
+        const std::size_t remote = members.find("remote");
+        if (remote != Object::npos && !members[remote].value.is_null())
+            out_.remote = parse_remote(object_of("source", members[remote]));
+        for (const Member& member : members)
+            source_member(member);
+    }
+
     void source_member(const Member& member) {
         const std::string_view key = member.key();
         if (key == "index") {
             indices(member);
+        } else if (key == "query" && out_.remote) {
+            object_of("source", member);
+            out_.remote->query = json_text(member.value);
         } else if (key == "query") {
             query(member.value);
+        } else if (key == "sort" && out_.remote) {
+            out_.remote->sort = json_text(member.value);
         } else if (key == "size") {
             size(integer_of("source", member));
         } else if (key == "_source") {
             out_.filter = SourceFilter::from(member.value);
-        } else if (key == "remote") {
-            throw not_supported("source", "[remote]", "read the other cluster with its own tools");
-        } else {
+        } else if (key != "remote") {
             refuse_search_member(member);
         }
     }
@@ -331,6 +348,13 @@ class Reader {
         }
     }
 
+    /// A remote's alone: an index that is here does not run out of time.
+    void scroll(std::chrono::milliseconds keep_alive) {
+        if (!out_.remote) return;
+        if (keep_alive.count() <= 0) throw illegal_argument("[scroll] must be greater than 0");
+        out_.remote->keep_alive = keep_alive;
+    }
+
     void shards(const std::string& text) {
         if (text == "all") return;
         out_.active_shards = integer_of(text);
@@ -356,12 +380,26 @@ std::string_view reindex_action(ReindexKind kind) {
     }
 }
 
+namespace {
+
+std::string remote_text(const io::RemoteOptions& remote) {
+    const io::RemoteAddress& address = remote.address;
+    return (address.scheme == "http" ? "" : "scheme=" + address.scheme + " ") +
+           "host=" + address.host + " port=" + std::to_string(address.port) +
+           (address.path_prefix.empty() ? "" : " pathPrefix=" + address.path_prefix) +
+           " query=" + (remote.query.empty() ? "{\"match_all\":{}}" : remote.query);
+}
+
+}  // namespace
+
 std::string ReindexRequest::description() const {
     std::string names;
     for (const std::string& name : source)
         names += (names.empty() ? "" : ", ") + name;
     if (kind == ReindexKind::update_by_query) return "update-by-query [" + names + "]";
     if (kind == ReindexKind::delete_by_query) return "delete-by-query [" + names + "]";
+    if (remote)
+        return "reindex from [" + remote_text(*remote) + "][" + names + "] to [" + dest + "]";
     return "reindex from [" + names + "] to [" + dest + "]";
 }
 

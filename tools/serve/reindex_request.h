@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/io/query.h"
+#include "engine/io/remote_source.h"
 #include "engine/job/reindex.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/index_registry.h"
@@ -26,6 +27,8 @@ struct ReindexRequest {
     ReindexKind kind = ReindexKind::reindex;
     // Where documents come from.
     std::vector<std::string> source;  ///< names, aliases, wildcards
+    /// Another cluster, with its address, credentials, query and sort.
+    std::optional<io::RemoteOptions> remote;
     ExpandOptions expand;
     std::shared_ptr<const io::Query> query;  ///< null: all documents
     SourceFilter filter;
@@ -47,6 +50,7 @@ struct ReindexRequest {
     std::int64_t active_shards = 1;  ///< copies that a write waits for; there is one
     std::string timeout = "1m";      ///< as it was given, for the words of that wait
 
+    /// For people; without credentials.
     std::string description() const;
 };
 
@@ -54,8 +58,8 @@ struct ReindexRequest {
 std::vector<std::string> reindex_parameters(ReindexKind kind);
 
 /// Reads body and query string; `index` is the path's, for update and delete by query. Throws
-/// ApiError 400 in Elasticsearch's words where it has them; what is not supported (scripts, remote
-/// clusters, sort, runtime mappings, manual slices) is refused with its name.
+/// ApiError 400 in Elasticsearch's words where it has them; what is not supported (scripts, sort,
+/// runtime mappings, manual slices) is refused with its name.
 ReindexRequest parse_reindex(ReindexKind kind, const std::string& index, const Parameters& query,
                              const std::string& body);
 

@@ -14,6 +14,7 @@
 #include "tools/serve/memory_budget.h"
 #include "tools/serve/node.h"
 #include "tools/serve/reindex_job.h"
+#include "tools/serve/reindex_remote.h"
 #include "tools/serve/state_file.h"
 
 namespace penstock::serve {
@@ -35,11 +36,25 @@ void identify(Node& node) {
     node.cluster_id = identity("cluster_uuid");
 }
 
+bool is_loopback(const std::string& text) {
+    boost::system::error_code problem;
+    const auto address = boost::asio::ip::make_address(text, problem);
+    return !problem && address.is_loopback();
+}
+
+/// By default what whoever reaches this server reaches anyway.
+std::shared_ptr<const RemoteWhitelist> remote_whitelist(const ServerOptions& options) {
+    if (options.remote_whitelist)
+        return std::make_shared<const RemoteWhitelist>(*options.remote_whitelist);
+    if (!is_loopback(options.http.address)) return nullptr;
+    return std::make_shared<const RemoteWhitelist>(RemoteWhitelist::loopback());
+}
+
 /// Whoever reaches the port may do everything, unless there are users or keys.
 void check_address(const HttpOptions& http, const Credentials& credentials) {
     boost::system::error_code problem;
-    const auto address = boost::asio::ip::make_address(http.address, problem);
-    if (problem || address.is_loopback() || !credentials.empty()) return;
+    boost::asio::ip::make_address(http.address, problem);
+    if (problem || is_loopback(http.address) || !credentials.empty()) return;
     throw Error("it is not safe to listen on " + http.address +
                 " without authentication: add a user (penstock user add NAME) or a key (penstock "
                 "key create NAME), or say --insecure");
@@ -86,6 +101,7 @@ struct Server::Impl {
             options.data / "pipelines", *parts.catalog, std::move(options.pipelines));
         if (options.clock) node.now = [fixed = *options.clock] { return fixed; };
         node.credentials = std::make_shared<Credentials>(options.data);
+        node.remote_whitelist = remote_whitelist(options);
         if (!options.insecure) check_address(options.http, *node.credentials);
         if (!options.request_log.empty()) node.log = request_log(options.request_log);
         identify(node);

@@ -30,6 +30,9 @@ struct ServerOptions {
     std::optional<std::chrono::system_clock::time_point> clock;
     /// Listen on other addresses than the loopback although nobody has to say who they are.
     bool insecure = false;
+    /// Hosts that a reindex may read, "host:port" with `*`; absent: loopback ones if the server
+    /// itself listens on a loopback address, else none.
+    std::optional<std::vector<std::string>> remote_whitelist;
     /// A line a request: "-" is standard error, else a file; empty: none. Never with a query string
     /// or header, which may hold secrets.
     std::string request_log;
@@ -46,8 +49,8 @@ struct ServerParts {
     std::shared_ptr<inference::Deployments> deployments;
 };
 
-/// Sends what the server has to say of itself to standard error: standard output is for its address.
-/// For the process, once, by whoever runs a server in it.
+/// Sends what the server has to say of itself to standard error: standard output is for its
+/// address. For the process, once, by whoever runs a server in it.
 void log_to_stderr();
 
 /// Everything that answers below one address.
