@@ -20,6 +20,7 @@
 #include "tools/penstock/interrupt.h"
 #include "tools/penstock/pipeline_stats.h"
 #include "tools/penstock/progress.h"
+#include "tools/penstock/remote.h"
 
 namespace penstock::tools {
 
@@ -44,6 +45,7 @@ struct ReindexOptions {
     std::string slices = "1";
     std::string dead_letter;
     std::string checkpoint;
+    std::string remote_api_key_file;
     std::uint64_t size = 1000;
     std::optional<std::uint64_t> max_docs;
     double requests_per_second = -1;
@@ -140,6 +142,14 @@ class ReindexCommand {
                 "standard input cannot be read again, so there is nothing to resume: write it to a "
                 "file first");
         }
+        if (options_.resume && is_remote(options_.source)) {
+            throw Error(
+                "a remote cluster cannot be read on from where an earlier run was: start again, "
+                "and "
+                "with --op-type create --conflicts proceed only what is missing is written");
+        }
+        if (is_remote(options_.source) && options_.slices != "1" && options_.slices != "auto")
+            throw Error("a remote cluster is read in one slice, found --slices " + options_.slices);
         if (options_.source == options_.dest && options_.source != "-") {
             throw Error("source and destination are the same: " + options_.source);
         }
@@ -154,9 +164,14 @@ class ReindexCommand {
         }
     }
 
+    /// Whether the source can be read on from a place in it.
+    bool is_resumable() const { return options_.source != "-" && !is_remote(options_.source); }
+
     /// Whether `file` is, or would be once it is made, a file that the source means.
     bool is_source(const fs::path& file) const {
-        if (options_.source == "-" || options_.source.starts_with("index:")) return false;
+        if (options_.source == "-" || options_.source.starts_with("index:") ||
+            is_remote(options_.source))
+            return false;
         if (options_.source.empty() || file.empty()) return false;  // whoever opens it says so
         fs::path target = fs::weakly_canonical(fs::absolute(file));
         fs::path source = fs::weakly_canonical(fs::absolute(options_.source));
@@ -254,7 +269,13 @@ class ReindexCommand {
         parts.pipelines = loaded_.set;
         parts.pipeline = loaded_.pipeline;
         std::size_t slices = slice_count();
-        if (slices == 1) {
+        if (is_remote(options_.source)) {
+            io::RemoteOptions remote =
+                remote_options(options_.source, options_.remote_api_key_file);
+            remote.size = options_.size;
+            parts.sources.push_back(io::open_remote(std::move(remote)));
+            parts.reading = workspace_.runtime().network();
+        } else if (slices == 1) {
             parts.sources.push_back(io::open_source(source));
         } else {
             parts.sources = io::open_slices(source, slices);
@@ -266,15 +287,14 @@ class ReindexCommand {
         parts.sink = io::open_sink(sink);
         make_folder_of(dead_letter_path_);
         parts.dead_letter = std::make_unique<io::DeadLetter>(dead_letter_path_.string());
-        if (options_.source != "-") parts.checkpoint = file;
+        if (is_resumable()) parts.checkpoint = file;
         return parts;
     }
 
     std::size_t slice_count() {
         if (options_.slices == "auto")
-            return options_.source == "-"
-                       ? 1
-                       : static_cast<std::size_t>(workspace_.runtime().cpu_threads());
+            return !is_resumable() ? 1
+                                   : static_cast<std::size_t>(workspace_.runtime().cpu_threads());
         return std::stoul(options_.slices);
     }
 
@@ -317,12 +337,12 @@ class ReindexCommand {
             std::fprintf(stderr, "%s", pipeline_stats_text(*loaded_.set).c_str());
         if (status.state == job::ReindexState::failed) {
             std::fprintf(stderr, "penstock: %s\n", status.error.c_str());
-            if (options_.source != "-")
+            if (is_resumable())
                 std::fprintf(stderr, "the same command with --resume goes on from there\n");
             return exit_error;
         }
         if (status.state == job::ReindexState::cancelled) {
-            if (options_.source != "-")
+            if (is_resumable())
                 std::fprintf(stderr,
                              "stopped; the same command with --resume goes on from there\n");
             return exit_interrupted;
@@ -376,7 +396,8 @@ class ReindexCommand {
         number("batches", totals.batches);
         number("version_conflicts", totals.version_conflicts);
         number("noops", totals.noops);
-        out += ",\"retries\":{\"bulk\":0,\"search\":0}";
+        out +=
+            ",\"retries\":{\"bulk\":0,\"search\":" + std::to_string(status.progress.retries) + '}';
         number("throttled_millis", milliseconds(status.throttled));
         out += ",\"requests_per_second\":";
         document::append_double(status.requests_per_second, out);
@@ -435,11 +456,12 @@ void add_reindex(CommandLine& line) {
         "auto --resume\n"
         "  penstock reindex --source index:old --dest index:new --pipeline fix "
         "--requests-per-second 500\n"
+        "  penstock reindex --source https://search.example:9200/books --dest index:books\n"
         "  penstock reindex --source failed.dead-letter.ndjson --dest index:logs --pipeline logs");
     command
         ->add_option("--source", options->source,
                      "File, directory or glob (NDJSON, JSON, CSV, TSV; gzip, zstd), - for standard "
-                     "input, or index:NAME")
+                     "input, index:NAME, or http[s]://HOST:PORT/INDEX of another cluster")
         ->required();
     command
         ->add_option("--dest", options->dest,
@@ -514,6 +536,11 @@ void add_reindex(CommandLine& line) {
     command
         ->add_option("--checkpoint", options->checkpoint,
                      "File that remembers how far the job is; else one in the data directory")
+        ->type_name("FILE");
+    command
+        ->add_option("--remote-api-key-file", options->remote_api_key_file,
+                     "File with the API key for another cluster; a user's name and password come "
+                     "from PENSTOCK_REMOTE_USER and PENSTOCK_REMOTE_PASSWORD in the environment")
         ->type_name("FILE");
     command->add_flag("--quiet", options->quiet, "No progress, no summary");
     command->add_flag("--stats", options->stats,
