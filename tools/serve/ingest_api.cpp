@@ -5,6 +5,7 @@
 #include "engine/document/json_writer.h"
 #include "engine/pipeline/simulate.h"
 #include "engine/runtime/await.h"
+#include "processors/grok_patterns.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/node.h"
@@ -141,6 +142,26 @@ awaitable<Response> simulate(Node& node, Request& request) {
     co_return Response::json(pipeline::simulate_response(results, options.verbose));
 }
 
+/// The patterns that `grok` knows by name. They are sorted with and without `s`.
+awaitable<Response> grok_patterns(Node&, Request& request) {
+    const std::string set = request.query.text("ecs_compatibility", "disabled");
+    if (set != "disabled" && set != "v1") {
+        throw illegal_argument("unsupported ECS compatibility mode [" + set +
+                               "]; known are [disabled] and [v1]");
+    }
+    request.query.flag("s");
+    std::string out;
+    document::JsonWriter json(out);
+    json.object([&] {
+        json.member_object("patterns", [&] {
+            for (const auto& [name, pattern] : processors::grok_patterns(
+                     set == "v1" ? processors::GrokSet::v1 : processors::GrokSet::disabled))
+                json.member(name, pattern);
+        });
+    });
+    co_return Response::json(std::move(out));
+}
+
 }  // namespace
 
 void add_ingest_routes(Router& router, Node& node) {
@@ -156,6 +177,7 @@ void add_ingest_routes(Router& router, Node& node) {
     router.add("GET", "/_ingest/pipeline/{id}", with(get_pipeline), and_timeouts({"summary"}));
     router.add("GET", "/_ingest/pipeline", with(get_pipeline), and_timeouts({"summary"}));
     router.add("DELETE", "/_ingest/pipeline/{id}", with(delete_pipeline), timeouts);
+    router.add("GET", "/_ingest/processor/grok", with(grok_patterns), {"ecs_compatibility", "s"});
     router.add("GET POST", "/_ingest/pipeline/{id}/_simulate", with(simulate), {"verbose"});
     router.add("GET POST", "/_ingest/pipeline/_simulate", with(simulate), {"verbose"});
 }
