@@ -42,7 +42,9 @@ class Security(ServingTest):
             self.assertEqual(self.call("GET", "/", Authorization=wrong).status, 401, wrong)
         self.assertEqual(self.call("GET", "/", Authorization=basic("ada", "lovelace")).status, 200)
         self.assertEqual(self.penstock("user", "delete", "ada").returncode, 0)
-        self.assertEqual(self.call("GET", "/").status, 200, "seen without a restart: nobody is left to ask for")
+        self.assertEqual(self.call("GET", "/", Authorization=basic("ada", "lovelace")).status, 401,
+                         "seen without a restart")
+        self.assertEqual(self.call("GET", "/").status, 401, "nobody left is not everybody")
         with open(os.path.join(self.folder, "requests.log"), encoding="utf-8") as lines:
             log = lines.read()
         self.assertIn(" - GET / 401 ", log)
@@ -51,6 +53,32 @@ class Security(ServingTest):
             self.assertNotIn(secret, log)
         with open(os.path.join(self.folder, "data", "security.json"), encoding="utf-8") as stored:
             self.assertNotIn("lovelace", stored.read())
+
+    def test_how_authentication_is_turned_off(self):
+        stored = os.path.join(self.folder, "data", "security.json")
+        self.assertEqual(self.penstock("user", "add", "ada", stdin="lovelace\n").returncode, 0)
+        self.assertEqual(self.penstock("user", "delete", "ada").returncode, 0)
+        self.start()
+        self.assertEqual(self.call("GET", "/").status, 401, "a restart changes nothing")
+        os.remove(stored)
+        self.assertEqual(self.call("GET", "/").status, 401)
+        self.assertEqual(self.stop(), 0)
+        with open(stored, "w", encoding="utf-8") as out:
+            out.write("{")
+        done = self.penstock("serve", "--port", "0")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("security.json is damaged", done.stderr)
+        os.remove(stored)
+        self.start()
+        self.assertEqual(self.call("GET", "/").status, 200)
+
+    def test_a_new_password_keeps_the_limits(self):
+        self.assertEqual(self.penstock("user", "add", "ada", "--read-only", stdin="lovelace\n").returncode, 0)
+        self.assertEqual(self.penstock("user", "add", "ada", stdin="babbage\n").returncode, 0)
+        self.start()
+        ada = basic("ada", "babbage")
+        self.assertEqual(self.call("GET", "/_search", Authorization=ada).status, 200)
+        self.assertEqual(self.call("PUT", "/books", Authorization=ada).status, 403)
 
     def test_keys_that_only_read_and_keys_for_some_indices(self):
         everything = self.key("admin")

@@ -7,6 +7,7 @@
 
 #include "engine/document/json_writer.h"
 #include "tools/penstock/command.h"
+#include "tools/serve/api_error.h"
 #include "tools/serve/authentication.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/timestamp.h"
@@ -30,7 +31,11 @@ serve::Credentials credentials(const CommonOptions& common, const Options& optio
 }
 
 serve::Permissions permissions(const Options& options) {
-    return {options.read_only, options.indices};
+    try {
+        return serve::Permissions::of(options.read_only, options.indices);
+    } catch (const serve::ApiError& error) {
+        throw Error("--index: " + error.reason());
+    }
 }
 
 /// Switches the terminal's echo off as long as it lives.
@@ -64,7 +69,10 @@ std::string read_password() {
 }
 
 int add_user(const CommonOptions& common, const Options& options) {
-    credentials(common, options).put_user(options.name, read_password(), permissions(options));
+    serve::Credentials known = credentials(common, options);
+    std::optional<serve::Permissions> limits;
+    if (options.read_only || !options.indices.empty()) limits = permissions(options);
+    known.put_user(options.name, read_password(), limits);
     return exit_ok;
 }
 
@@ -89,7 +97,7 @@ int create_key(const CommonOptions& common, const Options& options) {
     }
     const serve::NewApiKey key =
         credentials(common, options)
-            .create_key(options.name, "_cli", permissions(options), lifetime);
+            .create_key({options.name, "_cli", permissions(options), lifetime});
     if (common.json) {
         std::string out;
         document::JsonWriter json(out);
@@ -111,14 +119,10 @@ int create_key(const CommonOptions& common, const Options& options) {
 
 int list_keys(const CommonOptions& common, const Options& options) {
     for (const serve::ApiKeyInfo& key : credentials(common, options).keys()) {
-        std::string indices;
-        for (const std::string& one : key.permissions.indices)
-            indices += (indices.empty() ? "" : ",") + one;
         const std::chrono::system_clock::time_point expires{
             std::chrono::milliseconds(key.expires_millis)};
-        std::printf("%s  %s  %s  %s  %s\n", key.id.c_str(), key.name.c_str(),
-                    key.permissions.read_only ? "read" : "all",
-                    indices.empty() ? "*" : indices.c_str(),
+        std::printf("%s  %s  %s  %s\n", key.id.c_str(), key.name.c_str(),
+                    key.permissions.summary().c_str(),
                     key.expires_millis == 0 ? "never" : serve::timestamp(expires).c_str());
     }
     return exit_ok;

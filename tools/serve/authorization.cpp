@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "tools/serve/api_error.h"
 
@@ -29,55 +30,259 @@ ApiError forbidden(const Request& request, const std::string& more) {
                 "] is unauthorized for " + who(*request.principal) + more};
 }
 
-/// Requests that change nothing although they are no GET.
-bool only_reads(const Request& request) {
-    if (request.method == "GET" || request.method == "HEAD") return true;
-    static constexpr std::array<std::string_view, 11> reading{"/_search",
-                                                              "/_count",
-                                                              "/_msearch",
-                                                              "/_mget",
-                                                              "/_pit",
-                                                              "/_simulate",
-                                                              "/_infer",
-                                                              "/_search/scroll",
-                                                              "/point_in_time",
-                                                              "/_inference/{id}",
-                                                              "/_inference/text_embedding/{id}"};
-    const auto ends = [&](std::string_view end) { return request.route.ends_with(end); };
-    if (request.method == "DELETE")
-        return ends("/_search/scroll") || ends("/_pit") || ends("/point_in_time");
-    return std::any_of(reading.begin(), reading.end(), ends) && request.method == "POST";
+// ---- What a route needs
+
+struct Needs {
+    enum class Of {
+        nothing,
+        cluster,
+        /// The indices of the path; without one there, all indices.
+        indices,
+        /// The indices of the path; without one there, the handler asks for each of the body's.
+        named,
+        everything,
+    };
+    Of of = Of::everything;
+    unsigned index = IndexPrivilege::all;
+    ClusterPrivilege cluster = ClusterPrivilege::all;
+};
+
+constexpr Needs indices(unsigned privileges) {
+    return {Needs::Of::indices, privileges, ClusterPrivilege::all};
+}
+constexpr Needs named(unsigned privileges) {
+    return {Needs::Of::named, privileges, ClusterPrivilege::all};
+}
+constexpr Needs cluster(ClusterPrivilege privilege) {
+    return {Needs::Of::cluster, IndexPrivilege::all, privilege};
 }
 
-/// Routes without an index in their path that ask for each index of their body themselves, or have
-/// nothing to do with any.
-bool checks_by_itself(const Request& request) {
-    static constexpr std::array<std::string_view, 11> routes{"/",
-                                                             "/_bulk",
-                                                             "/_mget",
-                                                             "/_search",
-                                                             "/_count",
-                                                             "/_msearch",
-                                                             "/_search/scroll",
-                                                             "/_pit",
-                                                             "/_search/point_in_time",
-                                                             "/_security/_authenticate",
-                                                             "/_health"};
-    // What is deleted without a name may be everybody's.
-    return request.method != "DELETE" &&
-           std::find(routes.begin(), routes.end(), request.route) != routes.end();
+struct Rule {
+    std::string_view methods;
+    std::string_view pattern;
+    Needs needs;
+};
+
+using Index = IndexPrivilege;
+constexpr Needs kOpen{Needs::Of::nothing, Index::all, ClusterPrivilege::none};
+constexpr Needs kMonitor = cluster(ClusterPrivilege::monitor);
+constexpr std::string_view kIndexPart = "/{index}";
+
+/// Where there is a route both with and without "/{index}" before it, the one without stands for
+/// both.
+constexpr auto kRules = std::to_array<Rule>({
+    {"GET", "/", kOpen},
+    {"GET", "/_health", kOpen},
+    {"GET", "/_health/live", kOpen},
+    {"GET", "/_health/ready", kOpen},
+    {"GET", "/_security/_authenticate", kOpen},
+    {"GET DELETE", "/_security/api_key", cluster(ClusterPrivilege::all)},
+    // Documents.
+    {"GET POST", "/_search", named(Index::read)},
+    {"GET POST", "/_count", named(Index::read)},
+    {"GET POST", "/_msearch", named(Index::read)},
+    {"GET POST", "/_mget", named(Index::read)},
+    {"GET POST DELETE", "/_search/scroll", named(Index::read)},
+    {"GET POST DELETE", "/_search/scroll/{id}", named(Index::read)},
+    {"POST", "/{index}/_pit", named(Index::read)},
+    {"DELETE", "/_pit", named(Index::read)},
+    {"POST", "/{index}/_search/point_in_time", named(Index::read)},
+    {"DELETE", "/_search/point_in_time", named(Index::read)},
+    {"DELETE", "/_search/point_in_time/_all", named(Index::read)},
+    {"GET", "/{index}/_doc/{id}", indices(Index::read)},
+    {"GET", "/{index}/_source/{id}", indices(Index::read)},
+    {"PUT POST DELETE", "/{index}/_doc/{id}", indices(Index::write)},
+    {"POST", "/{index}/_doc", indices(Index::write)},
+    {"PUT POST", "/{index}/_create/{id}", indices(Index::write)},
+    {"POST", "/{index}/_update/{id}", indices(Index::write)},
+    {"POST PUT", "/_bulk", named(Index::write)},
+    {"POST", "/{index}/_update_by_query", indices(Index::read | Index::write)},
+    {"POST", "/{index}/_delete_by_query", indices(Index::read | Index::write)},
+    {"POST", "/_reindex", indices(Index::read | Index::write | Index::create_index)},
+    // Indices.
+    {"PUT", "/{index}", indices(Index::create_index)},
+    {"DELETE", "/{index}", indices(Index::delete_index)},
+    {"GET", "/{index}", indices(Index::metadata)},
+    {"GET", "/_settings", indices(Index::metadata)},
+    {"GET", "/_settings/{name}", indices(Index::metadata)},
+    {"GET", "/_mapping", indices(Index::metadata)},
+    {"GET", "/_mappings", indices(Index::metadata)},
+    {"GET", "/_alias", indices(Index::metadata)},
+    {"GET", "/_alias/{name}", indices(Index::metadata)},
+    {"GET", "/{index}/_aliases", indices(Index::metadata)},
+    {"GET", "/_aliases/{name}", indices(Index::metadata)},
+    {"GET", "/_cat/aliases", indices(Index::metadata)},
+    {"GET", "/_cat/aliases/{name}", indices(Index::metadata)},
+    {"PUT", "/_settings", indices(Index::configure)},
+    {"PUT POST", "/{index}/_mapping", indices(Index::configure)},
+    {"PUT POST", "/{index}/_mappings", indices(Index::configure)},
+    {"PUT POST DELETE", "/{index}/_alias/{name}", indices(Index::configure)},
+    {"PUT POST DELETE", "/{index}/_aliases/{name}", indices(Index::configure)},
+    {"POST", "/_aliases", named(Index::configure)},
+    {"POST", "/{index}/_open", indices(Index::configure)},
+    {"POST", "/{index}/_close", indices(Index::configure)},
+    {"GET POST", "/_refresh", indices(Index::maintenance)},
+    {"GET POST", "/_flush", indices(Index::maintenance)},
+    {"POST", "/_flush/synced", indices(Index::maintenance)},
+    {"POST", "/_forcemerge", indices(Index::maintenance)},
+    {"POST", "/_cache/clear", indices(Index::maintenance)},
+    {"GET", "/_stats", indices(Index::monitor)},
+    {"GET", "/_stats/{metric}", indices(Index::monitor)},
+    {"GET", "/_cat/indices", indices(Index::monitor)},
+    {"GET", "/_cat/indices/{index}", indices(Index::monitor)},
+    {"GET", "/_cluster/health/{index}", indices(Index::monitor)},
+    {"GET", "/_cat/count", indices(Index::read)},
+    {"GET", "/_cat/count/{index}", indices(Index::read)},
+    // Requests that change nothing although they are no GET.
+    {"GET POST", "/_ingest/pipeline/_simulate", kMonitor},
+    {"GET POST", "/_ingest/pipeline/{id}/_simulate", kMonitor},
+    {"POST", "/_ml/trained_models/{id}/_infer", kMonitor},
+    {"POST", "/_ml/trained_models/{id}/deployment/_infer", kMonitor},
+    {"POST", "/_inference/{id}", kMonitor},
+    {"POST", "/_inference/{task}/{id}", kMonitor},
+});
+
+/// Of these, all others: a GET monitors, the rest manages.
+constexpr auto kClusterFamilies = std::to_array<std::string_view>(
+    {"_cat", "_cluster", "_component_template", "_delete_by_query", "_index_template", "_inference",
+     "_ingest", "_license", "_ml", "_nodes", "_reindex", "_tasks", "_template", "_update_by_query",
+     "_xpack", "metrics"});
+
+std::string_view without_index(std::string_view route) {
+    if (route.starts_with(kIndexPart)) route.remove_prefix(kIndexPart.size());
+    return route;
+}
+
+using Rules = std::unordered_multimap<std::string_view, const Rule*>;
+
+const Rules& rules() {
+    static const Rules by_pattern = [] {
+        Rules made;
+        for (const Rule& rule : kRules)
+            made.emplace(without_index(rule.pattern), &rule);
+        return made;
+    }();
+    return by_pattern;
+}
+
+bool is_of_the_cluster(std::string_view route) {
+    if (route.size() < 2) return false;
+    const std::string_view family = route.substr(1, route.find('/', 1) - 1);
+    return std::find(kClusterFamilies.begin(), kClusterFamilies.end(), family) !=
+           kClusterFamilies.end();
+}
+
+Needs needs_of(const Request& request) {
+    const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+    const auto [begin, end] = rules().equal_range(without_index(request.route));
+    for (auto rule = begin; rule != end; ++rule) {
+        // The router knows the method: it is one of the list, or not there at all.
+        if (rule->second->methods.find(method) != std::string_view::npos)
+            return rule->second->needs;
+    }
+    if (is_of_the_cluster(request.route))
+        return cluster(method == "GET" ? ClusterPrivilege::monitor : ClusterPrivilege::manage);
+    return {};
+}
+
+// ---- Names
+
+/// A part of an index expression.
+std::string_view pattern_of(std::string_view part) {
+    return part == "_all" ? "*" : part;
+}
+
+/// The parts that add to what an expression reaches: not those that only take away.
+std::vector<std::string> reaching_parts(std::string_view expression) {
+    std::vector<std::string> parts;
+    bool after_pattern = false;
+    for (std::string& part : split_list(expression)) {
+        if (after_pattern && part.front() == '-') continue;
+        after_pattern = after_pattern || part.find('*') != std::string::npos || part == "_all";
+        parts.push_back(std::move(part));
+    }
+    return parts;
+}
+
+/// What is read through an alias goes through its filter, but requests that also write by query
+/// see the index as it is.
+bool grants_by_alias(unsigned privileges) {
+    constexpr unsigned by_query = Index::read | Index::write;
+    return (privileges & by_query) != by_query;
+}
+
+/// Whether an expression reaches an index through aliases only, and the principal may use them all.
+bool allowed_through_aliases(Node& node, const Request& request, unsigned privileges,
+                             const std::string& index, std::string_view expression) {
+    if (request.principal->permissions.allows(privileges, index) || !grants_by_alias(privileges))
+        return false;
+    const auto known = node.indices->metadata(index);
+    if (!known) return false;
+    bool reached = false;
+    for (const std::string& part : reaching_parts(expression)) {
+        const std::string_view pattern = pattern_of(part);
+        if (matches_wildcard(pattern, index)) return false;
+        for (const auto& [alias, content] : known->aliases) {
+            if (!matches_wildcard(pattern, alias)) continue;
+            if (!request.principal->permissions.allows(privileges, alias)) return false;
+            reached = true;
+        }
+    }
+    return reached;
+}
+
+bool may_everything(const Request& request) {
+    return request.principal == nullptr || request.principal->permissions.allows_everything();
+}
+
+void need_index(const Request& request, unsigned privileges, std::string_view name) {
+    if (request.principal == nullptr || request.principal->permissions.allows(privileges, name))
+        return;
+    throw forbidden(request, " on indices [" + std::string(name) + "]");
+}
+
+/// What one part of the path's expression reaches.
+void authorize_part(Node& node, const Request& request, unsigned privileges,
+                    const std::string& part) {
+    const bool by_name = request.principal->permissions.allows(privileges, pattern_of(part));
+    if (by_name && (grants_by_alias(privileges) || node.indices->metadata(part))) return;
+    std::vector<std::string> indices;
+    try {
+        indices = node.indices->expand(part);
+    } catch (const ApiError&) {
+        if (by_name) return;
+        throw forbidden(request, " on indices [" + part + "]");  // whether they exist is not told
+    }
+    for (const std::string& index : indices)
+        authorize_index(node, request, index, part);
+}
+
+void authorize_path(Node& node, const Request& request, const Needs& needs) {
+    const std::vector<std::string> parts = reaching_parts(request.part("index"));
+    if (parts.empty()) return authorize_all_indices(request);
+    for (const std::string& part : parts)
+        authorize_part(node, request, needs.index, part);
+}
+
+void authorize_indices(Node& node, const Request& request, const Needs& needs) {
+    const Permissions& permissions = request.principal->permissions;
+    if (!permissions.allows_somewhere(needs.index))
+        throw forbidden(request, ": it has no such privilege for any index");
+    if (!request.part("index").empty()) return authorize_path(node, request, needs);
+    if (needs.of == Needs::Of::named || permissions.allows(needs.index, "*")) return;
+    throw forbidden(request, ": it is for some indices only, and this request is of all");
 }
 
 }  // namespace
 
-void authenticate(Node& node, Request& request) {
-    if (node.credentials == nullptr || node.credentials->empty()) return;
+boost::asio::awaitable<void> authenticate(Node& node, Request& request) {
+    if (node.credentials == nullptr || !node.credentials->required()) co_return;
     const std::string header = request.header("authorization");
     if (header.empty()) {
         throw unauthenticated("missing authentication credentials for REST request [" +
                               request.path + "]");
     }
-    request.principal = node.credentials->authenticate(header);
+    request.principal = co_await node.credentials->authenticate(header, node.runtime->blocking());
     if (request.principal == nullptr) {
         throw unauthenticated(
             "unable to authenticate with provided credentials for REST request [" + request.path +
@@ -86,30 +291,47 @@ void authenticate(Node& node, Request& request) {
 }
 
 void authorize(Node& node, const Request& request) {
-    if (request.principal == nullptr) return;
-    const Permissions& permissions = request.principal->permissions;
-    if (permissions.read_only && !only_reads(request))
-        throw forbidden(request, ": it may only read");
-    if (!permissions.limited()) return;
-    const std::string& named = request.part("index");
-    if (named.empty()) {
-        if (checks_by_itself(request)) return;
-        throw forbidden(request, ": it is for some indices only, and this request is of none");
+    if (may_everything(request)) return;
+    const Needs needs = needs_of(request);
+    switch (needs.of) {
+        case Needs::Of::nothing:
+            return;
+        case Needs::Of::cluster:
+            if (request.principal->permissions.allows(needs.cluster)) return;
+            throw forbidden(request, ": it is not for what is of no index");
+        case Needs::Of::indices:
+        case Needs::Of::named:
+            return authorize_indices(node, request, needs);
+        case Needs::Of::everything:
+            throw forbidden(request, ": it takes all privileges");
     }
-    if (permissions.allows_index(named) && named.find_first_of("*,") == std::string::npos) return;
-    std::vector<std::string> indices;
-    try {
-        indices = node.indices->expand(named);
-    } catch (const ApiError&) {
-        throw forbidden(request, " on indices [" + named + "]");  // whether they exist is not told
-    }
-    for (const std::string& index : indices)
-        authorize_index(request, index);
 }
 
-void authorize_index(const Request& request, const std::string& index) {
-    if (request.principal == nullptr || request.principal->permissions.allows_index(index)) return;
-    throw forbidden(request, " on indices [" + index + "]");
+void authorize_index(const Request& request, const std::string& name) {
+    need_index(request, needs_of(request).index, name);
+}
+
+void authorize_index(Node& node, const Request& request, const std::string& index,
+                     std::string_view expression) {
+    if (may_everything(request)) return;
+    const unsigned privileges = needs_of(request).index;
+    if (!allowed_through_aliases(node, request, privileges, index, expression))
+        need_index(request, privileges, index);
+}
+
+void authorize_alias(const Request& request, const std::string& alias) {
+    need_index(request, Index::configure, pattern_of(alias));
+}
+
+void authorize_all_indices(const Request& request) {
+    need_index(request, Index::all, "*");
+}
+
+std::vector<GuardedRoute> guarded_routes() {
+    std::vector<GuardedRoute> routes;
+    for (const Rule& rule : kRules)
+        routes.push_back({rule.methods, rule.pattern});
+    return routes;
 }
 
 }  // namespace penstock::serve

@@ -1,7 +1,10 @@
 // What a principal may ask for.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tools/serve/authentication.h"
 #include "tools/serve/http_message.h"
@@ -9,13 +12,28 @@
 
 namespace penstock::serve {
 
-/// Fills request.principal from its Authorization header. Throws ApiError 401. Does nothing when
-/// nobody has to say who they are.
-void authenticate(Node& node, Request& request);
+/// Fills request.principal from its Authorization header. Throws ApiError 401, and 429 when too
+/// many passwords wait to be checked. Does nothing when nobody has to say who they are.
+boost::asio::awaitable<void> authenticate(Node& node, Request& request);
 /// Whether request.principal may use this route, and the indices that its path names. Throws
 /// ApiError 403. Whoever takes names of indices from a body asks authorize_index for each.
 void authorize(Node& node, const Request& request);
-/// For one concrete index.
-void authorize_index(const Request& request, const std::string& index);
+/// For an index or alias by its own name.
+void authorize_index(const Request& request, const std::string& name);
+/// For an index that `expression` reaches: by its own name, or through aliases that the principal
+/// may use, as Elasticsearch grants it.
+void authorize_index(Node& node, const Request& request, const std::string& index,
+                     std::string_view expression);
+/// For adding or removing an alias of this name (or names, with `*`).
+void authorize_alias(const Request& request, const std::string& alias);
+/// For what reaches everybody's.
+void authorize_all_indices(const Request& request);
+
+/// A route of which authorize() knows what it takes; all others take everything.
+struct GuardedRoute {
+    std::string_view methods;  ///< "GET POST"
+    std::string_view pattern;
+};
+std::vector<GuardedRoute> guarded_routes();
 
 }  // namespace penstock::serve

@@ -38,7 +38,7 @@ boost::asio::awaitable<Response> answer(const Router& router, Node& node, Reques
     const auto begin = std::chrono::steady_clock::now();
     Response response;
     try {
-        authenticate(node, request);
+        co_await authenticate(node, request);
         check_media_types(request);
         const Handler& handler = router.find(request);
         authorize(node, request);

@@ -109,8 +109,19 @@ std::string aliases_json(const IndexMetadata& metadata) {
 
 // ---- Indices
 
+/// What is written to an alias goes to its index: whoever makes one must have a say over its name.
+void authorize_aliases(const Request& request, const std::string& body) {
+    if (body.empty()) return;
+    const JsonTree index = JsonTree::parse(body);
+    if (const JsonTree* aliases = index.find("aliases")) {
+        for (const auto& [alias, content] : aliases->members())
+            authorize_alias(request, alias);
+    }
+}
+
 Response create_index(Node& node, const Request& request, const std::string& body) {
     const std::string& name = request.part("index");
+    authorize_aliases(request, body);
     node.indices->create(name, body);
     std::string out;
     JsonWriter json(out);
@@ -274,6 +285,7 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
 }
 
 Response put_alias(Node& node, const Request& request, const std::string& body) {
+    authorize_alias(request, request.part("name"));
     for (const std::string& index : indices_of(node, request, false))
         node.indices->put_alias(index, request.part("name"), body);
     return acknowledged();
@@ -298,6 +310,8 @@ void remove_aliases(Node& node, const std::vector<std::string>& indices,
 }
 
 Response delete_alias(Node& node, const Request& request, const std::string&) {
+    for (const std::string& alias : split_list(request.part("name")))
+        authorize_alias(request, alias);
     remove_aliases(node, indices_of(node, request, false), split_list(request.part("name")), true);
     return acknowledged();
 }
@@ -336,6 +350,8 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
         return;
     }
     if (aliases.empty()) throw illegal_argument("One of [alias] or [aliases] is required");
+    for (const std::string& alias : aliases)
+        authorize_alias(request, alias);
     if (action.key() == "remove") {
         const document::Value* must = member(options, "must_exist");
         const bool must_exist = must == nullptr || !must->is_boolean() || must->as_boolean();

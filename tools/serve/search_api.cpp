@@ -81,6 +81,12 @@ std::int64_t now_millis(const Node& node) {
     return milliseconds(node.now());
 }
 
+/// Whoever may read what it reads may use it, by the names by which it was opened.
+void authorize_context(Node& node, const Request& request, const SearchContext& context) {
+    for (const io::SearchPart& part : context.parts)
+        authorize_index(node, request, part.snapshot->index(), context.expression);
+}
+
 /// A body's search over an expression's indices, in all its forms.
 std::string search_text(Family& family, const Request& request, std::string_view expression,
                         const Parameters& parameters, const SearchBody& body,
@@ -94,14 +100,13 @@ std::string search_text(Family& family, const Request& request, std::string_view
                 {"[indices] cannot be used with point in time. Do not specify any index with point "
                  "in time."});
         const auto context = family.contexts->find(search.pit, search.pit_keep_alive);
-        for (const io::SearchPart& part : context->parts)
-            authorize_index(request, part.snapshot->index());
+        authorize_context(node, request, *context);
         return run_search(node, context->parts, search, begin);
     }
     if (search.scroll) family.contexts->check_room(true);
     auto parts = open_parts(node, request, expression, expand_options(parameters), now);
     if (!search.scroll) return run_search(node, parts, search, begin);
-    auto context = std::make_shared<SearchContext>(node.indices, std::move(parts));
+    auto context = std::make_shared<SearchContext>(node.indices, std::move(parts), expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(search), begin);
 }
 
@@ -269,11 +274,22 @@ awaitable<Response> scroll(std::shared_ptr<Family> family, Request& request) {
     const bool as_number = request.query.flag("rest_total_hits_as_int", false);
     std::string out = co_await blocking(family->node, [&] {
         const auto context = family->contexts->find(ids.front(), keep_alive);
-        for (const io::SearchPart& part : context->parts)
-            authorize_index(request, part.snapshot->index());
+        authorize_context(family->node, request, *context);
         return next_page(family->node, *context, ids.front(), begin, as_number);
     });
     co_return Response::json(std::move(out));
+}
+
+/// All of them are somebody else's too. One that is not there any more is nobody's.
+void authorize_closing(Family& family, const Request& request,
+                       const std::vector<std::string>& ids) {
+    for (const std::string& id : ids) {
+        if (id == "_all") {
+            authorize_all_indices(request);
+        } else if (const auto context = family.contexts->peek(id)) {
+            authorize_context(family.node, request, *context);
+        }
+    }
 }
 
 std::size_t remove_contexts(SearchContexts& contexts, const std::vector<std::string>& ids,
@@ -293,6 +309,7 @@ awaitable<Response> remove_named(std::shared_ptr<Family> family, Request& reques
     if (ids.empty()) throw action_validation({"[id] is required"});
     std::size_t removed = 0;
     co_await blocking(family->node, [&]() -> std::string {
+        authorize_closing(*family, request, ids);
         removed = remove_contexts(*family->contexts, ids, scrolls);
         return {};
     });
@@ -316,7 +333,8 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
         auto context = std::make_shared<SearchContext>(
             family->node.indices,
             open_parts(family->node, request, request.part("index"), expand_options(request.query),
-                       now_millis(family->node)));
+                       now_millis(family->node)),
+            request.part("index"));
         parts = context->parts.size();
         return family->contexts->add(std::move(context), keep_alive);
     });
@@ -347,6 +365,7 @@ awaitable<Response> close_opensearch_pit(std::shared_ptr<Family> family, Request
     if (request.path.ends_with("/_all")) ids = {"_all"};
     std::string out;
     co_await blocking(family->node, [&]() -> std::string {
+        authorize_closing(*family, request, ids);
         JsonWriter json(out);
         json.object([&] {
             json.member_array("pits", [&] {

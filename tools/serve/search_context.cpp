@@ -40,8 +40,8 @@ void check_keep_alive(std::chrono::milliseconds keep_alive) {
 }  // namespace
 
 SearchContext::SearchContext(std::shared_ptr<IndexRegistry> registry,
-                             std::vector<io::SearchPart> the_parts)
-    : parts(std::move(the_parts)), registry_(std::move(registry)) {
+                             std::vector<io::SearchPart> the_parts, std::string_view the_expression)
+    : parts(std::move(the_parts)), expression(the_expression), registry_(std::move(registry)) {
     for (const io::SearchPart& part : parts)
         registry_->count_context(part.snapshot->index(), 1);
 }
@@ -84,6 +84,12 @@ std::shared_ptr<SearchContext> SearchContexts::find(
     if (keep_alive) found->second.keep_alive = *keep_alive;
     found->second.expires = Clock::now() + found->second.keep_alive;
     return found->second.context;
+}
+
+std::shared_ptr<const SearchContext> SearchContexts::peek(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(id);
+    return found == entries_.end() ? nullptr : found->second.context;
 }
 
 bool SearchContexts::remove(const std::string& id) {

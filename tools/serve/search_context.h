@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/io/index_snapshot.h"
@@ -25,12 +26,15 @@ struct ScrollEntry {
 
 /// Holds its snapshots, and the files' log with them, until it is closed or expires.
 struct SearchContext {
-    SearchContext(std::shared_ptr<IndexRegistry> registry, std::vector<io::SearchPart> the_parts);
+    /// `the_expression`: the names by which the parts were asked for.
+    SearchContext(std::shared_ptr<IndexRegistry> registry, std::vector<io::SearchPart> the_parts,
+                  std::string_view the_expression);
     ~SearchContext();
     SearchContext(const SearchContext&) = delete;
     SearchContext& operator=(const SearchContext&) = delete;
 
     std::vector<io::SearchPart> parts;
+    std::string expression;
     bool is_scroll = false;
     std::int64_t created_millis = 0;
 
@@ -58,6 +62,8 @@ class SearchContexts : public std::enable_shared_from_this<SearchContexts> {
     /// Throws ApiError 404. `keep_alive`, when given, counts from now on.
     std::shared_ptr<SearchContext> find(const std::string& id,
                                         std::optional<std::chrono::milliseconds> keep_alive);
+    /// Null when there is none; it does not live longer for it.
+    std::shared_ptr<const SearchContext> peek(const std::string& id);
     bool remove(const std::string& id);
     /// All scrolls, or all points in time; their number.
     std::size_t remove_all(bool scrolls);

@@ -1,8 +1,8 @@
 // _security: who one is, and API keys.
 #include <algorithm>
-#include <array>
 
 #include "engine/document/json_writer.h"
+#include "engine/pipeline/diagnostic.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/authentication.h"
@@ -17,55 +17,20 @@ using boost::asio::awaitable;
 using document::JsonWriter;
 using document::Value;
 
-/// Elasticsearch's privileges that change nothing.
-bool only_reads(std::string_view privilege) {
-    static constexpr std::array<std::string_view, 5> reading{
-        "read", "monitor", "view_index_metadata", "read_cross_cluster", "none"};
-    return std::find(reading.begin(), reading.end(), privilege) != reading.end();
+/// Elasticsearch's words, with the name that may have been meant.
+[[noreturn]] void unknown_field(std::string_view name, const std::vector<std::string_view>& known) {
+    const std::string_view near = pipeline::nearest(name, known);
+    throw ApiError(400, "x_content_parse_exception",
+                   "unknown field [" + std::string(name) + "]" +
+                       (near.empty() ? "" : " did you mean [" + std::string(near) + "]?"));
 }
 
-void take_indices(const Value& entries, Permissions& permissions, bool& writes) {
-    if (!entries.is_array()) throw parsing_error("[indices] must be a list of objects");
-    for (const Value& entry : entries.as_array()) {
-        const Value* names = entry.is_object() ? member(entry.as_object(), "names") : nullptr;
-        const Value* privileges =
-            entry.is_object() ? member(entry.as_object(), "privileges") : nullptr;
-        if (names == nullptr || privileges == nullptr || !privileges->is_array())
-            throw parsing_error("[indices] needs [names] and [privileges]");
-        if (names->is_string()) permissions.indices.emplace_back(names->as_string());
-        if (names->is_array()) {
-            for (const Value& name : names->as_array())
-                permissions.indices.emplace_back(name.as_string());
-        }
-        for (const Value& privilege : privileges->as_array())
-            writes = writes || !only_reads(privilege.as_string());
+/// A member that is not known could be one that would have taken something away.
+void check_members(const JsonBody& body, const std::vector<std::string_view>& known) {
+    for (const document::Member& member : body.root()) {
+        if (std::find(known.begin(), known.end(), member.key()) == known.end())
+            unknown_field(member.key(), known);
     }
-}
-
-/// All roles together. A key has at most one set of names and one of reading and writing, so roles
-/// that differ in both cannot be granted as they are.
-Permissions permissions_of(const Value* roles) {
-    Permissions permissions;
-    if (roles == nullptr || !roles->is_object() || roles->as_object().size() == 0)
-        return permissions;
-    if (roles->as_object().size() > 1)
-        throw illegal_argument("[role_descriptors] with more than one role are not supported");
-    bool writes = false;
-    const auto& role = *roles->as_object().begin();
-    if (!role.value.is_object()) throw parsing_error("[role_descriptors] must hold objects");
-    for (const auto& part : role.value.as_object()) {
-        if (part.key() == "indices" || part.key() == "index") {
-            take_indices(part.value, permissions, writes);
-        } else if (part.key() == "cluster" && part.value.is_array()) {
-            for (const Value& privilege : part.value.as_array())
-                writes = writes || !only_reads(privilege.as_string());
-        } else if (part.key() != "metadata" && part.key() != "transient_metadata") {
-            throw illegal_argument("[role_descriptors] with [" + std::string(part.key()) +
-                                   "] are not supported");
-        }
-    }
-    permissions.read_only = !writes;
-    return permissions;
 }
 
 void write_key(const ApiKeyInfo& key, JsonWriter& json) {
@@ -78,23 +43,8 @@ void write_key(const ApiKeyInfo& key, JsonWriter& json) {
         json.member("invalidated", false);
         json.member("username", key.creator);
         json.member("realm", "file");
-        json.member_object("role_descriptors", [&] {
-            if (!key.permissions.limited() && !key.permissions.read_only) return;
-            json.member_object("limited", [&] {
-                json.member_array("indices", [&] {
-                    json.object([&] {
-                        json.member_array("names", [&] {
-                            if (!key.permissions.limited()) json.value("*");
-                            for (const std::string& name : key.permissions.indices)
-                                json.value(name);
-                        });
-                        json.member_array("privileges", [&] {
-                            json.value(key.permissions.read_only ? "read" : "all");
-                        });
-                    });
-                });
-            });
-        });
+        json.member_raw("metadata", key.metadata);
+        json.member_raw("role_descriptors", key.permissions.role_descriptors());
     });
 }
 
@@ -102,28 +52,57 @@ std::string creator(const Request& request) {
     return request.principal == nullptr ? "_anonymous" : request.principal->name;
 }
 
-awaitable<Response> create_key(Node& node, Request& request) {
-    JsonBody body;
-    co_await body.read(request);
+/// What `owner` asks for: of a user the keys that it has made, of a key itself.
+bool owns(const Request& request, const ApiKeyInfo& key) {
+    const bool is_key = request.principal != nullptr && request.principal->is_key;
+    return is_key ? key.id == request.principal->name : key.creator == creator(request);
+}
+
+std::optional<std::chrono::milliseconds> lifetime_of(const JsonBody& body) {
+    const Value* expiration = body.find("expiration");
+    if (expiration == nullptr) return std::nullopt;
+    const auto lifetime =
+        expiration->is_string() ? parse_time(expiration->as_string()) : std::nullopt;
+    if (!lifetime || lifetime->count() <= 0)
+        throw illegal_argument("[expiration] must be a time such as 30d");
+    return lifetime;
+}
+
+std::string metadata_of(const JsonBody& body) {
+    const Value* metadata = body.find("metadata");
+    if (metadata == nullptr) return "{}";
+    if (!metadata->is_object()) throw parsing_error("[metadata] must be an object");
+    for (const document::Member& member : metadata->as_object()) {
+        if (member.key().starts_with('_'))
+            throw action_validation({"API key metadata keys may not start with [_]"});
+    }
+    return json_text(*metadata);
+}
+
+ApiKeyRequest key_request(const JsonBody& body) {
+    check_members(body, {"name", "expiration", "role_descriptors", "metadata"});
     const Value* name = body.find("name");
     if (name == nullptr || !name->is_string() || name->as_string().empty())
         throw action_validation({"api key name is required"});
-    std::optional<std::chrono::milliseconds> lifetime;
-    if (const Value* expiration = body.find("expiration")) {
-        lifetime = expiration->is_string() ? parse_time(expiration->as_string()) : std::nullopt;
-        if (!lifetime || lifetime->count() <= 0)
-            throw illegal_argument("[expiration] must be a time such as 30d");
-    }
-    Permissions permissions = permissions_of(body.find("role_descriptors"));
-    if (request.principal != nullptr) {
-        const Permissions& own = request.principal->permissions;
-        if (!permissions.limited()) permissions.indices = own.indices;
-        permissions.read_only = permissions.read_only || own.read_only;
-    }
-    const NewApiKey key = co_await runtime::call_on(node.runtime->blocking(), [&] {
-        return node.credentials->create_key(std::string(name->as_string()), creator(request),
-                                            permissions, lifetime);
-    });
+    ApiKeyRequest wanted;
+    wanted.name = name->as_string();
+    wanted.lifetime = lifetime_of(body);
+    wanted.metadata = metadata_of(body);
+    // Not `find`: a null is no list of roles, and without roles a key may do everything.
+    const Value* roles = body.root().get("role_descriptors");
+    wanted.permissions =
+        roles == nullptr ? Permissions::everything() : Permissions::of_roles(*roles);
+    return wanted;
+}
+
+/// Only who may do everything comes here: there is nothing of the creator's that a key could pass.
+awaitable<Response> create_key(Node& node, Request& request) {
+    JsonBody body;
+    co_await body.read(request);
+    ApiKeyRequest wanted = key_request(body);
+    wanted.creator = creator(request);
+    const NewApiKey key = co_await runtime::call_on(
+        node.runtime->blocking(), [&] { return node.credentials->create_key(std::move(wanted)); });
     std::string out;
     JsonWriter json(out);
     json.object([&] {
@@ -137,16 +116,19 @@ awaitable<Response> create_key(Node& node, Request& request) {
 }
 
 awaitable<Response> get_keys(Node& node, Request& request) {
-    const auto keys = co_await runtime::call_on(node.runtime->blocking(),
-                                                [&] { return node.credentials->keys(); });
     const std::string id = request.query.text("id");
     const std::string name = request.query.text("name", "*");
+    const bool own = request.query.flag("owner");
+    const bool active = request.query.flag("active_only");
+    const auto keys = co_await runtime::call_on(node.runtime->blocking(),
+                                                [&] { return node.credentials->keys(); });
     std::string out;
     JsonWriter json(out);
     json.object([&] {
         json.member_array("api_keys", [&] {
             for (const ApiKeyInfo& key : keys) {
-                if ((id.empty() || key.id == id) && matches_wildcard(name, key.name))
+                if ((id.empty() || key.id == id) && matches_wildcard(name, key.name) &&
+                    (!own || owns(request, key)) && (!active || !key.expired()))
                     write_key(key, json);
             }
         });
@@ -154,23 +136,54 @@ awaitable<Response> get_keys(Node& node, Request& request) {
     co_return Response::json(std::move(out));
 }
 
-awaitable<Response> delete_keys(Node& node, Request& request) {
-    JsonBody body;
-    co_await body.read(request);
+/// Which keys to remove.
+struct Removal {
     std::vector<std::string> ids;
-    if (const Value* list = body.find("ids"); list != nullptr && list->is_array()) {
-        for (const Value& one : list->as_array())
-            ids.emplace_back(one.as_string());
+    std::string name;
+    bool own = false;
+
+    bool takes(const Request& request, const ApiKeyInfo& key) const {
+        return (ids.empty() || std::find(ids.begin(), ids.end(), key.id) != ids.end()) &&
+               (name.empty() || key.name == name) && (!own || owns(request, key));
     }
-    if (const Value* one = body.find("id")) ids.emplace_back(one->as_string());
-    if (ids.empty())
+};
+
+std::string text_of(const Value& value, std::string_view name) {
+    if (!value.is_string() || value.as_string().empty())
+        throw parsing_error("[" + std::string(name) + "] must be a string that is not empty");
+    return std::string(value.as_string());
+}
+
+Removal removal_of(const JsonBody& body) {
+    check_members(body, {"ids", "id", "name", "owner"});
+    Removal removal;
+    if (const Value* list = body.find("ids")) {
+        if (!list->is_array()) throw parsing_error("[ids] must be a list of strings");
+        for (const Value& one : list->as_array())
+            removal.ids.push_back(text_of(one, "ids"));
+    }
+    if (const Value* one = body.find("id")) removal.ids.push_back(text_of(*one, "id"));
+    if (const Value* name = body.find("name")) removal.name = text_of(*name, "name");
+    if (const Value* owner = body.find("owner")) {
+        if (!owner->is_boolean()) throw parsing_error("[owner] must be a boolean");
+        removal.own = owner->as_boolean();
+    }
+    if (removal.ids.empty() && removal.name.empty() && !removal.own)
         throw action_validation(
             {"one of [api key id(s), api key name, username, realm name] must "
              "be specified if [owner] flag is false"});
+    return removal;
+}
+
+awaitable<Response> delete_keys(Node& node, Request& request) {
+    JsonBody body;
+    co_await body.read(request);
+    const Removal removal = removal_of(body);
     std::vector<std::string> gone;
     co_await runtime::call_on(node.runtime->blocking(), [&] {
-        for (const std::string& id : ids) {
-            if (node.credentials->remove_key(id)) gone.push_back(id);
+        for (const ApiKeyInfo& key : node.credentials->keys()) {
+            if (removal.takes(request, key) && node.credentials->remove_key(key.id))
+                gone.push_back(key.id);
         }
         return true;
     });
@@ -193,10 +206,8 @@ awaitable<Response> who_am_i(Node& /*node*/, Request& request) {
     json.object([&] {
         json.member("username", creator(request));
         json.member_array("roles", [&] {
-            const bool all =
-                request.principal == nullptr || (!request.principal->permissions.limited() &&
-                                                 !request.principal->permissions.read_only);
-            if (all) json.value("superuser");
+            if (request.principal == nullptr || request.principal->permissions.allows_everything())
+                json.value("superuser");
         });
         json.member("enabled", true);
         json.member("authentication_type", request.principal == nullptr ? "anonymous"
@@ -213,8 +224,7 @@ void add_security_routes(Router& router, Node& node) {
         return [&node, function](Request& request) { return function(node, request); };
     };
     router.add("POST PUT", "/_security/api_key", with(create_key), {"refresh"});
-    router.add("GET", "/_security/api_key", with(get_keys),
-               {"id", "name", "owner", "username", "realm_name", "active_only"});
+    router.add("GET", "/_security/api_key", with(get_keys), {"id", "name", "owner", "active_only"});
     router.add("DELETE", "/_security/api_key", with(delete_keys));
     router.add("GET", "/_security/_authenticate", with(who_am_i));
 }
