@@ -343,7 +343,7 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
 void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWriter& json) {
     try {
         const std::string index = node.indices->single(one.index);
-        authorize_index(request, index);
+        authorize_index(node, request, index, one.index);
         write_found(find(node, index, one.id, one.view.routing), one.view, with_type(node), json);
     } catch (const ApiError& error) {
         json.object([&] {

@@ -186,7 +186,7 @@ awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteReque
 const WriteTarget& DocumentWriter::target(const std::string& name, bool require_alias,
                                           bool create) {
     const WriteTarget& found = find_target(name, require_alias, create);
-    authorize_index(request_, found.index);
+    authorize_index(node_, request_, found.index, name);
     return found;
 }
 

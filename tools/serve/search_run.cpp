@@ -235,7 +235,7 @@ std::vector<io::SearchPart> open_parts(Node& node, const Request& request,
                                        std::int64_t now_millis) {
     std::vector<io::SearchPart> parts;
     for (const std::string& index : node.indices->expand(expression, options)) {
-        authorize_index(request, index);
+        authorize_index(node, request, index, expression);
         io::SearchPart& part = parts.emplace_back();
         part.snapshot = node.store->snapshot(index);
         std::vector<std::shared_ptr<const io::Query>> filters;

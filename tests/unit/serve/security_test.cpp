@@ -317,6 +317,39 @@ TEST_F(Security, RolesAddUpAndGrantNoMore) {
     EXPECT_EQ(status(key("{}"), "POST", "/_security/api_key", R"({"name":"more"})"), 200);
 }
 
+TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
+    put("books", "1", R"({"owner":"ada"})");
+    put("books", "2", R"({"owner":"eve"})");
+    ASSERT_EQ(call("PUT", "/books/_alias/of-ada", R"({"filter":{"term":{"owner":"ada"}}})").status,
+              200);
+    const std::string reader = key(indices("of-*", R"("read","write")"));
+    const auto total = [&](const Response& response) {
+        EXPECT_EQ(response.status, 200) << response.body;
+        return response.body;
+    };
+    for (const char* target : {"/of-ada/_count", "/of-*/_count"})
+        EXPECT_THAT(total(ask(reader, "GET", target)), HasSubstr("\"count\":1")) << target;
+    EXPECT_THAT(total(ask(reader, "POST", "/_msearch", "{\"index\":\"of-ada\"}\n{}\n")),
+                HasSubstr("\"value\":1"));
+    EXPECT_THAT(ask(reader, "POST", "/of-ada/_msearch", "{\"index\":\"books\"}\n{}\n").body,
+                HasSubstr("\"status\":403"));
+    for (const char* target : {"/books/_count", "/of-ada,books/_count", "/*/_count", "/_count"})
+        EXPECT_EQ(status(reader, "GET", target), 403) << target;
+    EXPECT_EQ(status(reader, "GET", "/of-ada/_doc/1"), 200);
+    EXPECT_EQ(status(reader, "PUT", "/of-ada/_doc/3", "{}"), 201);
+    EXPECT_THAT(ask(reader, "POST", "/_mget",
+                    R"({"docs":[{"_index":"of-ada","_id":"1"},{"_index":"books","_id":"1"}]})")
+                    .body,
+                AllOf(HasSubstr("\"found\":true"), HasSubstr("unauthorized")));
+    const std::string pit = member(ask(reader, "POST", "/of-ada/_pit?keep_alive=1m"), "id");
+    EXPECT_THAT(total(ask(reader, "POST", "/_search", R"({"pit":{"id":")" + pit + "\"}}")),
+                HasSubstr("\"value\":1"));
+    const std::string other = key(indices("other*", R"("read")"));
+    EXPECT_EQ(status(other, "POST", "/_search", R"({"pit":{"id":")" + pit + "\"}}"), 403);
+    // The index is enough too: nothing is seen that could not be seen without the alias.
+    EXPECT_EQ(status(key(indices("books", R"("read")")), "GET", "/of-ada/_count"), 200);
+}
+
 TEST_F(Security, AnAliasOfAForeignNameIsNotMade) {
     put("logs-1", "1", "{}");
     put("secret", "1", "{}");
