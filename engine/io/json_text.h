@@ -1,4 +1,4 @@
-// JSON as text with byte positions: what a DOM would lose. Private to engine/io.
+// JSON as text with byte positions, what a DOM would lose, and Base64.
 #pragma once
 
 #include <cstddef>

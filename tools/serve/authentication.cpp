@@ -9,6 +9,7 @@
 #include "engine/io/json_text.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/random_id.h"
 #include "tools/serve/timestamp.h"
 
 namespace penstock::serve {
@@ -22,17 +23,13 @@ namespace {
 // What OWASP asks for passwords; a key of 128 random bits cannot be guessed at any speed.
 constexpr int kPasswordIterations = 210'000;
 constexpr int kKeyIterations = 1'000;
+constexpr std::size_t kIdBytes = 16;
 constexpr int kMostIterations = 10'000'000;
 constexpr std::size_t kLeastPassword = 6;  // as Elasticsearch
 const std::string kUser = "user:";
 const std::string kKey = "key:";
 /// Of the file: stays when the last user or key goes.
 const std::string kMarker = "authentication";
-
-/// 22 characters that are the same in URLs and shells.
-std::string random_name() {
-    return io::base64(random_bytes(16), true);
-}
 
 [[noreturn]] void bad_member(std::string_view name) {
     throw Error("[" + std::string(name) + "] is missing or wrong");
@@ -241,8 +238,8 @@ std::vector<std::string> Credentials::users() const {
 
 NewApiKey Credentials::create_key(ApiKeyRequest&& request) {
     NewApiKey made;
-    made.api_key = random_name();
-    made.info.id = random_name();
+    made.api_key = random_id(kIdBytes);
+    made.info.id = random_id(kIdBytes);
     made.info.name = std::move(request.name);
     made.info.creator = std::move(request.creator);
     made.info.created_millis = milliseconds(system_clock::now());

@@ -2,28 +2,19 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <random>
 #include <utility>
 
 #include "tools/serve/api_error.h"
+#include "tools/serve/random_id.h"
 
 namespace penstock::serve {
 
 namespace {
 
 constexpr std::size_t kMaxContexts = 500;
+constexpr std::size_t kIdBytes = 33;
 constexpr std::chrono::hours kLongest{24};
 constexpr std::chrono::seconds kWatchInterval{5};
-
-std::string random_id() {
-    constexpr std::string_view alphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::random_device device;
-    std::string id;
-    for (int i = 0; i < 44; ++i)
-        id.push_back(alphabet[device() % alphabet.size()]);
-    return id;
-}
 
 ApiError missing(const std::string& id) {
     return {404, "search_context_missing_exception", "No search context found for id [" + id + "]"};
@@ -67,7 +58,7 @@ std::string SearchContexts::add(std::shared_ptr<SearchContext> context,
                                 std::chrono::milliseconds keep_alive) {
     check_keep_alive(keep_alive);
     check_room(context->is_scroll);
-    std::string id = random_id();
+    std::string id = random_id(kIdBytes);
     const std::lock_guard lock(mutex_);
     entries_[id] = {std::move(context), Clock::now() + keep_alive, keep_alive};
     if (!std::exchange(watching_, true)) watch();

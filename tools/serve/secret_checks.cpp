@@ -3,13 +3,13 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 
 #include <boost/asio/strand.hpp>
 
 #include "engine/runtime/await.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/random_id.h"
 
 namespace penstock::serve {
 
@@ -36,13 +36,6 @@ std::string pbkdf2(std::string_view secret, std::string_view salt, int iteration
 }
 
 }  // namespace
-
-std::string random_bytes(std::size_t count) {
-    std::string bytes(count, '\0');
-    if (::RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(count)) != 1)
-        throw Error("the system gives no random numbers");
-    return bytes;
-}
 
 HashedSecret HashedSecret::of(std::string_view secret, int iterations) {
     HashedSecret made;

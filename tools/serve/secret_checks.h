@@ -14,9 +14,6 @@
 
 namespace penstock::serve {
 
-/// Cryptographically random. Throws penstock::Error.
-std::string random_bytes(std::size_t count);
-
 /// What is kept of a secret: PBKDF2-HMAC-SHA256.
 struct HashedSecret {
     std::string salt;
