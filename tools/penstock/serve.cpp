@@ -25,6 +25,7 @@ struct Options {
     std::string data;
     std::string compat = "elasticsearch:9";
     std::string clock;
+    std::string geoip_dir;
     std::string node_name = "penstock";
     std::string cluster_name = "penstock";
     std::string certificate;
@@ -112,6 +113,7 @@ int run_server(const CommonOptions& common, const Options& options) {
     server_options.request_log = options.request_log;
     server_options.remote_whitelist = options.remote_whitelist;
     server_options.insecure = options.insecure;
+    server_options.geoip_directory = options.geoip_dir;
     if (!options.clock.empty()) server_options.clock = parse_clock(options.clock);
     server_options.pipelines = configured_pipelines(workspace.configuration());
     serve::ServerParts parts;
@@ -151,6 +153,10 @@ void add_serve(CommandLine& line) {
         ->capture_default_str();
     command->add_option("--clock", options->clock,
                         "Time that documents see, fixed: 2026-01-31T12:00:00Z");
+    command
+        ->add_option("--geoip-dir", options->geoip_dir,
+                     "Directory of MaxMind databases (*.mmdb), opened at the start")
+        ->type_name("DIRECTORY");
     command->add_option("--node-name", options->node_name, "Name of this node")
         ->capture_default_str();
     command->add_option("--cluster-name", options->cluster_name, "Name of the cluster")

@@ -5,6 +5,7 @@
 #include "engine/document/json_writer.h"
 #include "engine/pipeline/simulate.h"
 #include "engine/runtime/await.h"
+#include "processors/geoip_databases.h"
 #include "processors/grok_patterns.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
@@ -162,6 +163,60 @@ awaitable<Response> grok_patterns(Node&, Request& request) {
     co_return Response::json(std::move(out));
 }
 
+/// No database is downloaded here: those there are were there at the start.
+awaitable<Response> geoip_statistics(Node& node, Request&) {
+    const std::vector<processors::GeoIpDatabase> none;
+    const auto& databases = node.geoip ? node.geoip->list() : none;
+    std::string out;
+    JsonWriter json(out);
+    json.object([&] {
+        json.member_object("stats", [&] {
+            for (const char* name :
+                 {"successful_downloads", "failed_downloads", "total_download_time"})
+                json.member(name, 0);
+            json.member("databases_count", databases.size());
+            json.member("skipped_updates", 0);
+            json.member("expired_databases", 0);
+        });
+        json.member_object("nodes", [&] {
+            json.member_object(node.id, [&] {
+                json.member_array("databases", [&] {
+                    for (const processors::GeoIpDatabase& database : databases)
+                        json.object([&] { json.member("name", database.name); });
+                });
+                json.member_array("files_in_temp", [] {});
+            });
+        });
+    });
+    co_return Response::json(std::move(out));
+}
+
+/// As Elasticsearch lists databases that somebody has put into its configuration directory.
+awaitable<Response> geoip_databases(Node& node, Request& request) {
+    const std::string& pattern = request.part("id");
+    std::string out;
+    JsonWriter json(out);
+    json.object([&] {
+        json.member_array("databases", [&] {
+            if (!node.geoip) return;
+            for (const processors::GeoIpDatabase& database : node.geoip->list()) {
+                const std::string id = "_local_" + database.name;
+                if (!pattern.empty() && !matches_wildcard(pattern, id)) continue;
+                json.object([&] {
+                    json.member("id", id);
+                    json.member("version", 1);
+                    json.member("modified_date_millis", database.build_epoch * 1000);
+                    json.member_object("database", [&] {
+                        json.member("name", database.name);
+                        json.member_object("local", [&] { json.member("type", database.type); });
+                    });
+                });
+            }
+        });
+    });
+    co_return Response::json(std::move(out));
+}
+
 }  // namespace
 
 void add_ingest_routes(Router& router, Node& node) {
@@ -178,6 +233,10 @@ void add_ingest_routes(Router& router, Node& node) {
     router.add("GET", "/_ingest/pipeline", with(get_pipeline), and_timeouts({"summary"}));
     router.add("DELETE", "/_ingest/pipeline/{id}", with(delete_pipeline), timeouts);
     router.add("GET", "/_ingest/processor/grok", with(grok_patterns), {"ecs_compatibility", "s"});
+    router.add("GET", "/_ingest/geoip/stats", with(geoip_statistics));
+    for (const char* path : {"/_ingest/geoip/database", "/_ingest/geoip/database/{id}",
+                             "/_ingest/ip_location/database", "/_ingest/ip_location/database/{id}"})
+        router.add("GET", path, with(geoip_databases), {"master_timeout"});
     router.add("GET POST", "/_ingest/pipeline/{id}/_simulate", with(simulate), {"verbose"});
     router.add("GET POST", "/_ingest/pipeline/_simulate", with(simulate), {"verbose"});
 }

@@ -20,6 +20,9 @@
 namespace penstock::job {
 class TaskManager;
 }
+namespace penstock::processors {
+class GeoIpDatabases;
+}
 
 namespace penstock::serve {
 
@@ -47,6 +50,7 @@ struct Node {
     std::shared_ptr<const inference::ModelStore> models;
     std::shared_ptr<inference::Deployments> deployments;
     std::shared_ptr<job::TaskManager> tasks;
+    std::shared_ptr<const processors::GeoIpDatabases> geoip;  ///< null: none
     std::shared_ptr<Credentials> credentials;                 ///< null: authentication is off
     std::shared_ptr<const RemoteWhitelist> remote_whitelist;  ///< null: no remote is read
     /// Told of every answered request; null: no log.

@@ -9,6 +9,7 @@
 
 #include "engine/job/task_manager.h"
 #include "engine/runtime/error.h"
+#include "processors/geoip_databases.h"
 #include "tools/serve/authentication.h"
 #include "tools/serve/document_writer.h"
 #include "tools/serve/memory_budget.h"
@@ -99,6 +100,8 @@ struct Server::Impl {
         node.deployments = parts.deployments;
         node.pipelines = std::make_shared<PipelineRegistry>(
             options.data / "pipelines", *parts.catalog, std::move(options.pipelines));
+        if (!options.geoip_directory.empty())
+            node.geoip = std::make_shared<processors::GeoIpDatabases>(options.geoip_directory);
         if (options.clock) node.now = [fixed = *options.clock] { return fixed; };
         node.credentials = std::make_shared<Credentials>(options.data);
         node.remote_whitelist = remote_whitelist(options);

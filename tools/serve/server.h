@@ -28,6 +28,7 @@ struct ServerOptions {
     std::size_t request_memory = 256UL * 1024 * 1024;  ///< bytes, for all bodies in flight
     /// The time that documents see; the real one when absent.
     std::optional<std::chrono::system_clock::time_point> clock;
+    std::filesystem::path geoip_directory;  ///< of MaxMind databases; empty: none
     /// Listen on other addresses than the loopback although nobody has to say who they are.
     bool insecure = false;
     /// Hosts that a reindex may read, "host:port" with `*`; absent: loopback ones if the server

@@ -2,7 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "engine/runtime/error.h"
 #include "processors/builtin.h"
+#include "processors/geoip_databases.h"
 #include "tests/unit/serve/fixture.h"
 
 namespace penstock::serve {
@@ -117,6 +121,25 @@ TEST_F(IngestApi, KnowsGrokPatterns) {
     EXPECT_THAT(call("GET", "/_ingest/processor/grok?ecs_compatibility=v1").body,
                 HasSubstr("%{IPORHOST:source.address}"));
     EXPECT_EQ(call("GET", "/_ingest/processor/grok?ecs_compatibility=v2").status, 400);
+}
+
+TEST_F(IngestApi, KnowsGeoIpDatabases) {
+    EXPECT_THAT(call("GET", "/_ingest/geoip/stats").body, HasSubstr(R"("databases_count":0)"));
+    EXPECT_EQ(call("GET", "/_ingest/geoip/database").body, R"({"databases":[]})");
+    EXPECT_THROW(processors::GeoIpDatabases(directory / "gone"), Error);
+    std::filesystem::create_directory(directory / "geoip");
+    std::ofstream(directory / "geoip" / "text.mmdb") << "no database";
+    EXPECT_THROW(processors::GeoIpDatabases(directory / "geoip"), Error);
+}
+
+TEST_F(IngestApi, KnowsGeoIpDatabasesOfThisMachine) {
+    const std::filesystem::path shared =
+        std::filesystem::path(PENSTOCK_SOURCE_DIR) / "../shared/geoip/integrations";
+    if (!std::filesystem::exists(shared)) GTEST_SKIP() << "no " << shared;
+    node.geoip = std::make_shared<processors::GeoIpDatabases>(shared);
+    EXPECT_THAT(call("GET", "/_ingest/geoip/stats").body, HasSubstr(R"("databases_count":3)"));
+    EXPECT_THAT(call("GET", "/_ingest/geoip/database/*City*").body,
+                HasSubstr(R"("database":{"name":"GeoLite2-City.mmdb","local":{"type":")"));
 }
 
 TEST_F(IngestApi, Simulates) {
