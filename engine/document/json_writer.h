@@ -1,6 +1,7 @@
 // JSON written straight into text, without building values first.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -51,7 +52,9 @@ class JsonWriter {
     {
         raw(std::to_string(number));
     }
+    /// JSON has no infinity; null stands for what is not finite.
     void value(double number) {
+        if (!std::isfinite(number)) return null();
         separate();
         append_double(number, out_);
     }

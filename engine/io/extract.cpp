@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <deque>
 #include <optional>
 #include <unordered_set>
 
@@ -166,10 +167,52 @@ std::string pointer_token(std::string_view raw_key) {
     return token;
 }
 
+/// Names of the members of all open objects, the innermost last.
+struct OpenNames {
+    std::vector<std::string_view> names;
+    std::vector<std::size_t> hashes;  ///< of these, which are quicker to look through
+};
+
+/// The names that one object has had so far.
+class MemberNames {
+  public:
+    explicit MemberNames(OpenNames& open) : open_(open), begin_(open.names.size()) {}
+    ~MemberNames() {
+        open_.names.resize(begin_);
+        open_.hashes.resize(begin_);
+    }
+    MemberNames(const MemberNames&) = delete;
+    MemberNames& operator=(const MemberNames&) = delete;
+
+    /// False when it is there already.
+    bool add(std::string_view name) {
+        constexpr std::size_t kFew = 64;
+        const std::size_t hash = std::hash<std::string_view>()(name);
+        if (open_.names.size() - begin_ < kFew) {
+            for (std::size_t i = begin_; i < open_.hashes.size(); ++i) {
+                if (open_.hashes[i] == hash && open_.names[i] == name) return false;
+            }
+        } else {
+            if (many_.empty())
+                many_.insert(open_.names.begin() + static_cast<std::ptrdiff_t>(begin_),
+                             open_.names.end());
+            if (!many_.insert(name).second) return false;
+        }
+        open_.names.push_back(name);
+        open_.hashes.push_back(hash);
+        return true;
+    }
+
+  private:
+    OpenNames& open_;
+    std::size_t begin_;
+    std::unordered_set<std::string_view> many_;
+};
+
 class Walker {
   public:
-    Walker(std::string_view source, const std::function<FieldType(const std::string&)>& type_of)
-        : source_(source), cursor_(source), type_of_(type_of) {}
+    Walker(std::string_view source, const FieldRules& rules)
+        : source_(source), cursor_(source, JsonCursor::Check::values), rules_(rules) {}
 
     Extracted run() {
         if (cursor_.kind() != JsonCursor::Kind::object) {
@@ -200,12 +243,15 @@ class Walker {
         bool first = true;
         bool first_kept = true;  // no member before this one is left in the stripped text
         std::string_view key;
+        MemberNames names(names_);
         if (!cursor_.enter()) return;
         while (out_.error.empty() && cursor_.next_member(first, key)) {
+            if (!is_new(names, key)) return;
             const std::string name = unescape(key);
             std::string field = path;
             if (!field.empty()) field.push_back('.');
             field += name;
+            if (rules_.admits && !rules_.admits(field)) return refuse_strict(path, name);
             if (field.size() > kMaxPathBytes) {
                 long_path(field);
                 first_kept = false;
@@ -219,6 +265,20 @@ class Walker {
             if (taken == Taken::no) value(field, pointer, element);
             if (taken != Taken::cut) first_kept = false;
         }
+    }
+
+    bool is_new(MemberNames& names, std::string_view key) {
+        std::string_view name = key;
+        if (key.find('\\') != std::string_view::npos) name = unescaped_.emplace_back(unescape(key));
+        if (names.add(name)) return true;
+        refuse("Duplicate field '" + std::string(name) + "'");
+        return false;
+    }
+
+    void refuse_strict(const std::string& path, const std::string& name) {
+        refuse("mapping set to strict, dynamic introduction of [" + name + "] within [" +
+               (path.empty() ? "_doc" : path) + "] is not allowed");
+        out_.error_type = "strict_dynamic_mapping_exception";
     }
 
     /// Every text keeps its path, so a long one is not carried along. Where there is no text,
@@ -240,13 +300,9 @@ class Walker {
     bool pass_looking_for_text() {
         bool text = false;
         bool first = true;
-        std::string_view key;
         switch (cursor_.kind()) {
             case Kind::object:
-                if (!cursor_.enter()) return false;
-                while (cursor_.next_member(first, key))
-                    text = pass_looking_for_text() || text;
-                return text;
+                return pass_object_looking_for_text();
             case Kind::array:
                 if (!cursor_.enter()) return false;
                 while (cursor_.next_element(first))
@@ -261,6 +317,18 @@ class Walker {
         }
     }
 
+    bool pass_object_looking_for_text() {
+        bool text = false;
+        bool first = true;
+        std::string_view key;
+        MemberNames names(names_);
+        if (!cursor_.enter()) return false;
+        while (out_.error.empty() && cursor_.next_member(first, key)) {
+            if (is_new(names, key)) text = pass_looking_for_text() || text;
+        }
+        return text;
+    }
+
     void value(const std::string& field, const std::string& pointer, const std::string& element) {
         switch (cursor_.kind()) {
             case Kind::object:
@@ -273,13 +341,8 @@ class Walker {
                 add_text(field, element, unescape(cursor_.string()));
                 break;
             case Kind::number:
-                scalar(field, cursor_.number().find_first_of(".eE") == std::string_view::npos
-                                  ? FieldType::long_number
-                                  : FieldType::float_number);
-                break;
             case Kind::boolean:
-                scalar(field, FieldType::boolean);
-                cursor_.skip();
+                scalar(field, element);
                 break;
             case Kind::null:
             case Kind::none:
@@ -293,9 +356,10 @@ class Walker {
         bool has_words = false;
         if (!cursor_.enter()) return;
         for (std::size_t i = 0; out_.error.empty() && cursor_.next_element(first); ++i) {
-            if (cursor_.kind() == Kind::string) {
-                if (!words.empty()) words.push_back('\n');
-                words += unescape(cursor_.string());
+            if (cursor_.kind() == Kind::string || is_scalar_text(field)) {
+                if (has_words) words.push_back('\n');
+                words += cursor_.kind() == Kind::string ? unescape(cursor_.string())
+                                                        : std::string(pass_scalar());
                 has_words = true;
                 continue;
             }
@@ -310,18 +374,38 @@ class Walker {
     }
 
     void add_text(const std::string& field, const std::string& element, std::string text) {
-        if (type_of_(field) == FieldType::vector) {
+        if (rules_.type_of(field) == FieldType::vector) {
             refuse_vector(field);
         } else {
             out_.texts.push_back({field, element, std::move(text)});
         }
     }
 
-    void scalar(const std::string& field, FieldType type) {
-        const FieldType known = type_of_(field);
+    /// A number or a truth value comes next, and the field holds words.
+    bool is_scalar_text(const std::string& field) {
+        const Kind kind = cursor_.kind();
+        return (kind == Kind::number || kind == Kind::boolean) &&
+               rules_.type_of(field) == FieldType::text;
+    }
+
+    /// The text of the number or truth value that comes next.
+    std::string_view pass_scalar() {
+        const std::size_t begin = cursor_.offset();
+        cursor_.skip();
+        return cursor_.ok() ? source_.substr(begin, cursor_.offset() - begin) : std::string_view();
+    }
+
+    void scalar(const std::string& field, const std::string& element) {
+        const bool is_boolean = cursor_.kind() == Kind::boolean;
+        const std::string_view text = pass_scalar();
+        const FieldType known = rules_.type_of(field);
         if (known == FieldType::vector) refuse_vector(field);
-        if (known != FieldType::unknown) return;
-        if (seen_.insert(field).second) out_.scalars.push_back({field, type});
+        if (known == FieldType::text) out_.texts.push_back({field, element, std::string(text)});
+        if (known != FieldType::unknown || !seen_.insert(field).second) return;
+        const bool whole = text.find_first_of(".eE") == std::string_view::npos;
+        out_.scalars.push_back({field, is_boolean ? FieldType::boolean
+                                       : whole    ? FieldType::long_number
+                                                  : FieldType::float_number});
     }
 
     void refuse_vector(const std::string& field) {
@@ -333,7 +417,7 @@ class Walker {
     /// Takes the array before the cursor as a vector if it is one.
     Taken vector(const std::string& field, const std::string& element, std::size_t begin,
                  bool first_kept) {
-        const FieldType type = type_of_(field);
+        const FieldType type = rules_.type_of(field);
         // A field of texts or of single values stays one.
         if (type != FieldType::vector && type != FieldType::unknown) return Taken::no;
         const std::size_t value_begin = cursor_.offset();
@@ -380,17 +464,18 @@ class Walker {
 
     std::string_view source_;
     JsonCursor cursor_;
-    const std::function<FieldType(const std::string&)>& type_of_;
+    const FieldRules& rules_;
     Extracted out_;
+    OpenNames names_;
+    std::deque<std::string> unescaped_;     ///< those of `names_` that are written with escapes
     std::unordered_set<std::string> seen_;  ///< the fields in out_.scalars
     std::size_t copied_ = 0;
 };
 
 }  // namespace
 
-Extracted extract(std::string_view source,
-                  const std::function<FieldType(const std::string& path)>& type_of) {
-    return Walker(source, type_of).run();
+Extracted extract(std::string_view source, const FieldRules& rules) {
+    return Walker(source, rules).run();
 }
 
 std::string render_vector(const std::vector<float>& values, int style) {

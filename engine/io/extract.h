@@ -31,7 +31,8 @@ struct VectorValue {
     Cut cut;
 };
 
-enum class FieldType { unknown, text, vector, long_number, float_number, boolean };
+/// `whole_text` is how extract() is told of texts whose values are no words: dates, keywords.
+enum class FieldType { unknown, text, vector, long_number, float_number, boolean, whole_text };
 
 /// A number or truth value of a field that was not known to hold one.
 struct ScalarField {
@@ -46,14 +47,22 @@ struct Extracted {
     bool has_unlisted = false;  ///< values whose names are too long are not listed above
     std::string stripped;       ///< the source without the vectors that were cut
     std::string error;          ///< why it cannot be indexed; empty when it can
+    const char* error_type = "document_parsing_exception";
+};
+
+/// What is known of fields before a document comes.
+struct FieldRules {
+    std::function<FieldType(const std::string& path)> type_of;
+    /// False for a field that a strict mapping does not have. Empty: any may come.
+    std::function<bool(const std::string& path)> admits;
 };
 
 constexpr std::size_t kMinDynamicDims = 128;
 constexpr std::size_t kMaxDims = 4096;
 
-/// Reads one JSON object. `type_of` tells what a path is mapped as so far.
-Extracted extract(std::string_view source,
-                  const std::function<FieldType(const std::string& path)>& type_of);
+/// Reads one JSON object. Refuses what document::JsonParser would refuse: whoever reads the
+/// document later must be able to.
+Extracted extract(std::string_view source, const FieldRules& rules);
 
 /// The text of a vector in a style that Cut names. render_vector(values, style) is what was cut,
 /// byte by byte.

@@ -42,12 +42,16 @@ void sync_directory(const std::string& directory) {
     if (fd >= 0) ::close(fd);
     // Some file systems cannot sync a directory and say EINVAL.
     if (!synced && problem != EINVAL)
-        throw Error("cannot write the directory " + directory + ": " + std::strerror(problem));
+        throw StorageError("cannot write the directory " + directory + ": " +
+                           std::strerror(problem));
 }
 
 /// Whoever asks for an index while another thread refreshes its vectors may find a document moved
 /// on; a few tries suffice, since each begins from the newest state.
 constexpr int kSearchTries = 4;
+
+/// Reading connections that wait for the next reader; each holds some megabytes of pages.
+constexpr std::size_t kIdleReaders = 4;
 
 }  // namespace
 
@@ -95,14 +99,15 @@ Index::Reader::Reader(Index& index) : index_(index) {
 
 Index::Reader::~Reader() {
     const std::lock_guard lock(index_.readers_mutex_);
-    index_.readers_.push_back(std::move(db_));
+    if (index_.readers_.size() < kIdleReaders) index_.readers_.push_back(std::move(db_));
 }
 
 Index::Index(std::string directory, std::string name, const IndexStoreOptions& options)
     : directory_(std::move(directory)), name_(std::move(name)), options_(options) {
     struct stat info {};
     if (::stat(file().c_str(), &info) != 0) {
-        throw Error("cannot open index " + name_ + ": " + file() + ": " + std::strerror(errno));
+        throw StorageError("cannot open index " + name_ + ": " + file() + ": " +
+                           std::strerror(errno));
     }
     device_ = info.st_dev;
     inode_ = info.st_ino;
@@ -222,7 +227,8 @@ std::shared_ptr<IndexStore> IndexStore::open(const std::string& data_dir,
     const std::string directory = data_dir + "/indices";
     std::error_code error;
     fs::create_directories(directory, error);
-    if (error) throw Error("cannot make the data directory " + directory + ": " + error.message());
+    if (error)
+        throw StorageError("cannot make the data directory " + directory + ": " + error.message());
     return std::shared_ptr<IndexStore>(new IndexStore(directory, options));
 }
 
@@ -272,12 +278,13 @@ void IndexStore::create(const std::string& name, const IndexSettings& settings) 
     const std::string beside = directory_ + "/.new." + unique_suffix();
     std::error_code error;
     fs::create_directory(beside, error);
-    if (error) throw Error("cannot make index [" + name + "]: " + beside + ": " + error.message());
+    if (error)
+        throw StorageError("cannot make index [" + name + "]: " + beside + ": " + error.message());
     try {
         IndexWriter::create(beside + "/index.db", name, settings);
         sync_directory(beside);
         fs::rename(beside, path(name), error);
-        if (error) throw Error("cannot make index [" + name + "]: " + error.message());
+        if (error) throw StorageError("cannot make index [" + name + "]: " + error.message());
         sync_directory(directory_);
     } catch (...) {
         std::error_code ignored;
@@ -301,11 +308,11 @@ bool IndexStore::remove(const std::string& name) {
     }
     std::error_code error;
     fs::rename(path(name), beside, error);
-    if (error) throw Error("cannot delete index [" + name + "]: " + error.message());
+    if (error) throw StorageError("cannot delete index [" + name + "]: " + error.message());
     fs::remove_all(beside, error);
     if (error)
-        throw Error("index [" + name + "] is deleted, but files remain in " + beside + ": " +
-                    error.message());
+        throw StorageError("index [" + name + "] is deleted, but files remain in " + beside + ": " +
+                           error.message());
     return true;
 }
 
@@ -322,7 +329,7 @@ std::vector<std::string> IndexStore::names() const {
         if (!name.starts_with('.') && fs::exists(entry.path() / "index.db", ignored))
             names.push_back(std::move(name));
     }
-    if (error) throw Error("cannot list " + directory_ + ": " + error.message());
+    if (error) throw StorageError("cannot list " + directory_ + ": " + error.message());
     std::sort(names.begin(), names.end());
     return names;
 }

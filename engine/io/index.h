@@ -39,7 +39,8 @@ struct VectorMapping {
 
 struct IndexSettings {
     std::vector<VectorMapping> vectors;
-    /// "standard": Unicode words, case and diacritics folded. "english": these, stemmed (Porter).
+    /// "standard": Unicode words, case and diacritics folded, ideographs each a word. "english":
+    /// these, stemmed (Porter).
     std::string analyzer = "standard";
     /// See IndexStore::attributes.
     std::map<std::string, std::string> attributes;
@@ -138,9 +139,11 @@ struct IndexStoreOptions {
 /// a long reading of one never holds up the log of another and deleting is removing files. All
 /// functions are thread-safe and block. Several processes may use one data directory: readers never
 /// wait, writers wait for each other (30 seconds). Throws penstock::Error for what is wrong with an
-/// index as a whole; refusals of single documents are results.
+/// index as a whole, penstock::StorageError when that is its files (damaged, no space, locked);
+/// refusals of single documents are results.
 ///
-/// Fields. Every string goes to the full text of its dotted path. An array of 128 to 4096 numbers
+/// Fields. Every string goes to the full text of its dotted path; so do numbers and truth values of
+/// a path that is mapped as text, or holds text and is not mapped. An array of 128 to 4096 numbers
 /// that is a member of an object, at any depth and inside arrays of objects too, makes its path a
 /// vector field (Elasticsearch's dynamic mapping, up to its largest vector). Later vectors of that
 /// path must have the same length, else the item is refused.

@@ -18,6 +18,7 @@
 
 #include "engine/io/extract.h"
 #include "engine/io/index.h"
+#include "engine/io/mapped_fields.h"
 #include "engine/io/sqlite.h"
 #include "engine/io/vectors.h"
 
@@ -89,7 +90,9 @@ class IndexWriter {
     void log_vectors(const Field& field, std::int64_t first, std::int64_t last);
     void erase_current();
     Field& field(const std::string& path, FieldType type, std::size_t dims);
+    FieldType type_of(const std::string& path) const;
     bool is_value_as_text(const TextValue& text) const;
+    bool becomes_text(const TextValue& text) const;
     void note_date(Field& field, std::string_view text);
     void note_scalars(const Extracted& extracted);
 
@@ -103,6 +106,7 @@ class IndexWriter {
     bool lists_all_fields_ = false;
     std::int64_t data_version_ = -1;
     std::map<std::string, Field, std::less<>> fields_;
+    MappedFields mapped_;
     std::string analyzer_;
     std::int64_t next_seq_no_ = 0;
     std::int64_t docs_ = 0;

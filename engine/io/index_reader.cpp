@@ -78,17 +78,28 @@ StoredDocument to_document(Database& db, const Statement& row, bool with_vectors
 class IndexSource final : public Source {
   public:
     /// The first reading takes the snapshot; until take_slice() there is nothing to read.
-    IndexSource(std::shared_ptr<Index> index, std::shared_ptr<const Query> query)
+    explicit IndexSource(std::shared_ptr<Index> index)
         : index_(std::move(index)),
-          query_(std::move(query)),
           db_(index_->file(), index_->name(), Database::Mode::read),
           snapshot_(db_, Transaction::Kind::read),
           created_(read_text(db_, "created")),
-          fields_(read_fields(db_)) {
-        if (query_) select();
+          fields_(read_fields(db_)) {}
+
+    /// The numbers of the documents that match: 8 bytes each.
+    std::shared_ptr<const DocumentList> select(const Query& query) {
+        const FieldTypes types(read_fields(db_),
+                               read_text(db_, std::string(kAttribute) + "mappings"),
+                               read_number(db_, "all_fields") == 1);
+        const Preparation preparation{db_, types, *index_,
+                                      static_cast<std::uint64_t>(read_number(db_, "docs")), false};
+        return std::make_shared<const DocumentList>(
+            matching(*query.root().prepare(preparation), db_));
     }
 
-    void take_slice(std::size_t slice, std::size_t count) {
+    /// Of the documents in `selected`, or of all when it is null.
+    void take_slice(std::size_t slice, std::size_t count,
+                    std::shared_ptr<const DocumentList> selected) {
+        selected_ = std::move(selected);
         const std::int64_t end = read_number(db_, "next_seq_no");
         const auto bound = [&](std::size_t i) {
             return static_cast<std::int64_t>(static_cast<__int128>(end) *
@@ -104,7 +115,7 @@ class IndexSource final : public Source {
     bool read(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) override {
         out.clear();
         out.origins.push_back("index:" + index_->name());
-        if (query_) {
+        if (selected_) {
             read_selected(out, std::max<std::size_t>(max_records, 1), max_bytes);
         } else {
             read_all(out, max_records, max_bytes);
@@ -159,19 +170,9 @@ class IndexSource final : public Source {
     }
 
   private:
-    /// Numbers alone: what matches stays 8 bytes a document.
-    void select() {
-        const FieldTypes types(read_fields(db_),
-                               read_text(db_, std::string(kAttribute) + "mappings"),
-                               read_number(db_, "all_fields") == 1);
-        const Preparation preparation{db_, types, *index_,
-                                      static_cast<std::uint64_t>(read_number(db_, "docs")), false};
-        selected_ = matching(*query_->root().prepare(preparation), db_);
-    }
-
     void read_selected(RecordBatch& out, std::size_t max_records, std::size_t max_bytes) {
-        auto next = std::upper_bound(selected_.begin(), selected_.end(), after_);
-        for (; next != selected_.end() && *next <= until_ && out.records.size() < max_records &&
+        auto next = std::upper_bound(selected_->begin(), selected_->end(), after_);
+        for (; next != selected_->end() && *next <= until_ && out.records.size() < max_records &&
                (out.records.empty() || out.buffer.size() < max_bytes);
              ++next) {
             Statement query = db_.query(
@@ -210,9 +211,9 @@ class IndexSource final : public Source {
     }
 
     std::uint64_t count_rows() {
-        if (query_) {
-            const auto after = std::upper_bound(selected_.begin(), selected_.end(), after_);
-            const auto until = std::upper_bound(after, selected_.end(), until_);
+        if (selected_) {
+            const auto after = std::upper_bound(selected_->begin(), selected_->end(), after_);
+            const auto until = std::upper_bound(after, selected_->end(), until_);
             return static_cast<std::uint64_t>(until - after);
         }
         // The index on ids is small; the table itself holds the sources.
@@ -224,8 +225,7 @@ class IndexSource final : public Source {
     }
 
     std::shared_ptr<Index> index_;
-    std::shared_ptr<const Query> query_;
-    DocumentList selected_;
+    std::shared_ptr<const DocumentList> selected_;
     Database db_;
     Transaction snapshot_;
     std::string created_;
@@ -326,10 +326,11 @@ std::vector<std::unique_ptr<Source>> make_index_sources(const std::shared_ptr<In
         std::optional<Index::WriteGate> gate;
         if (count > 1) gate.emplace(*index);
         while (slices.size() < count)
-            slices.push_back(std::make_unique<IndexSource>(index, query));
+            slices.push_back(std::make_unique<IndexSource>(index));
     }
+    const auto selected = query ? slices.front()->select(*query) : nullptr;
     for (std::size_t i = 0; i < count; ++i)
-        slices[i]->take_slice(i, count);
+        slices[i]->take_slice(i, count, selected);
     return {std::make_move_iterator(slices.begin()), std::make_move_iterator(slices.end())};
 }
 

@@ -13,7 +13,9 @@
 namespace penstock::io {
 namespace {
 
-constexpr std::int64_t kFormat = 1;
+/// 1: ideographs are not words of their own. Else the same.
+constexpr std::int64_t kOldestFormat = 1;
+constexpr std::int64_t kFormat = 2;
 constexpr std::size_t kMaxIdBytes = 512;
 constexpr std::size_t kMaxFields = 1000;
 constexpr std::int64_t kKeptLog = 200'000;
@@ -29,16 +31,19 @@ CREATE TABLE fields(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, type TEXT
 CREATE TABLE vector_log(n INTEGER PRIMARY KEY, field INTEGER NOT NULL, key INTEGER NOT NULL);
 )sql";
 
-std::string tokenizer_of(std::string_view analyzer) {
-    constexpr const char* kUnicode = "unicode61 remove_diacritics 2";
-    return analyzer == "english" ? std::string("porter ") + kUnicode : kUnicode;
+/// All fields of an index have the same words, those of the format it was made with.
+std::string tokenizer_of(std::string_view analyzer, std::int64_t format) {
+    std::string tokenizer = format == kOldestFormat ? "" : "ideographs ";
+    if (analyzer == "english") tokenizer += "porter ";
+    return tokenizer + "unicode61 remove_diacritics 2";
 }
 
 void create_table(Database& db, const Field& field, std::string_view analyzer) {
     if (field.is_scalar()) return;
     if (field.type == FieldType::text) {
         db.execute("CREATE VIRTUAL TABLE " + field.table() +
-                   " USING fts5(body, at UNINDEXED, tokenize='" + tokenizer_of(analyzer) + "')");
+                   " USING fts5(body, at UNINDEXED, tokenize='" +
+                   tokenizer_of(analyzer, read_number(db, "format")) + "')");
     } else {
         db.execute("CREATE TABLE " + field.table() +
                    "(key INTEGER PRIMARY KEY, at TEXT NOT NULL, cut INTEGER NOT NULL, cut_at "
@@ -126,14 +131,29 @@ void IndexWriter::create(const std::string& file, const std::string& name,
     transaction.commit();
 }
 
+namespace {
+
+/// A file that was cut short is an empty database.
+void check_tables(Database& db, const std::string& name) {
+    Statement query = db.query("SELECT 1 FROM sqlite_master WHERE name = 'meta'");
+    if (!query.step())
+        throw StorageError("the files of index " + name +
+                           " are damaged (they hold nothing); restore them from a copy, or delete "
+                           "the index and build it again");
+}
+
+}  // namespace
+
 IndexWriter::IndexWriter(const std::string& file, const std::string& name, bool survive_power_loss)
     : db_(file, name, Database::Mode::write) {
+    check_tables(db_, name);
     db_.execute(survive_power_loss ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
     const std::int64_t format = read_number(db_, "format");
-    if (format != kFormat) {
-        throw Error("index " + name + " has the format " + std::to_string(format) +
-                    ", this program knows " + std::to_string(kFormat) +
-                    "; use the program that made it, or index again");
+    if (format < kOldestFormat || format > kFormat) {
+        throw StorageError("index " + name + " has the format " + std::to_string(format) +
+                           ", this program knows " + std::to_string(kOldestFormat) + " to " +
+                           std::to_string(kFormat) +
+                           "; use the program that made it, or index again");
     }
 }
 
@@ -149,6 +169,7 @@ void IndexWriter::load() {
     fields_.clear();
     for (Field& field : read_fields(db_))
         fields_.emplace(field.path, field);
+    mapped_ = MappedFields(read_text(db_, std::string(kAttribute) + "mappings"));
     analyzer_ = read_text(db_, "analyzer");
     next_seq_no_ = read_number(db_, "next_seq_no");
     docs_ = read_number(db_, "docs");
@@ -203,6 +224,7 @@ void IndexWriter::set_attributes(const std::map<std::string, std::string>& attri
     for (const auto& [key, value] : attributes)
         set_text(db_, kAttribute + key, value);
     transaction.commit();
+    data_version_ = -1;  // there may be new mappings among them
 }
 
 void IndexWriter::add_vector_field(const VectorMapping& mapping) {
@@ -253,10 +275,10 @@ void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
         result.result = current_.exists ? "deleted" : "not_found";
         if (current_.exists) erase_current();
     } else {
-        const Extracted extracted = extract(item.source, [&](const std::string& path) {
-            const auto found = fields_.find(path);
-            return found == fields_.end() ? FieldType::unknown : found->second.type;
-        });
+        FieldRules rules{[&](const std::string& path) { return type_of(path); }, {}};
+        if (mapped_.is_strict())
+            rules.admits = [&](const std::string& path) { return mapped_.admits(path); };
+        const Extracted extracted = extract(item.source, rules);
         if (refuse_source(extracted, result)) return;
         result.status = current_.exists ? 200 : 201;
         result.result = current_.exists ? "updated" : "created";
@@ -312,7 +334,7 @@ bool IndexWriter::refuse_conflict(const WriteItem& item, ItemResult& result) {
 }
 
 bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) {
-    if (!extracted.error.empty()) return refuse_document(result, extracted.error);
+    if (!extracted.error.empty()) return refuse(result, 400, extracted.error_type, extracted.error);
     std::map<std::string, std::size_t> vector_dims;
     for (const VectorValue& vector : extracted.vectors) {
         if (refuse_vector(vector, vector_dims, result)) return true;
@@ -329,7 +351,7 @@ bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) 
             return refuse_document(result,
                                    "the field [" + text.field + "] holds both vectors and text");
         }
-        if (rows[text.field]++ == 0 && !fields_.contains(text.field)) ++fields;
+        if (rows[text.field]++ == 0 && becomes_text(text)) ++fields;
     }
     for (const VectorValue& vector : extracted.vectors)
         ++rows[vector.field];
@@ -342,6 +364,12 @@ bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) 
     if (fields <= kMaxFields) return false;
     return refuse(result, 400, "illegal_argument_exception",
                   "Limit of total fields [" + std::to_string(kMaxFields) + "] has been exceeded");
+}
+
+/// The text makes a field of words where there was none.
+bool IndexWriter::becomes_text(const TextValue& text) const {
+    const auto known = fields_.find(text.field);
+    return known == fields_.end() || (known->second.is_scalar() && !is_value_as_text(text));
 }
 
 bool IndexWriter::refuse_vector(const VectorValue& vector, std::map<std::string, std::size_t>& dims,
@@ -395,11 +423,22 @@ Field& IndexWriter::field(const std::string& path, FieldType type, std::size_t d
     return fields_.insert_or_assign(path, fresh).first->second;
 }
 
+/// For extract(): what a document may bring there, and how it is taken.
+FieldType IndexWriter::type_of(const std::string& path) const {
+    const auto known = fields_.find(path);
+    const FieldType type = known == fields_.end() ? FieldType::unknown : known->second.type;
+    if (type == FieldType::vector) return type;
+    if (mapped_.is_text(path)) return FieldType::text;
+    const bool whole = type == FieldType::text && (known->second.is_date || mapped_.contains(path));
+    return whole ? FieldType::whole_text : type;
+}
+
 /// "12" in a field of numbers is one of them, and "true" in a field of truth values. "" is none of
 /// either, and no reason to make it a field of words.
 bool IndexWriter::is_value_as_text(const TextValue& text) const {
     const auto known = fields_.find(text.field);
-    if (known == fields_.end() || !known->second.is_scalar()) return false;
+    if (known == fields_.end() || !known->second.is_scalar() || mapped_.is_text(text.field))
+        return false;
     if (text.text.empty()) return true;
     if (known->second.type == FieldType::boolean)
         return text.text == "true" || text.text == "false";

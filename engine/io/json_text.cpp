@@ -1,6 +1,8 @@
 #include "engine/io/json_text.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -66,6 +68,35 @@ unsigned hex4(std::string_view raw, std::size_t pos) {
         code = code * 16U + static_cast<unsigned>(hex_value(raw[pos + i]));
     }
     return code;
+}
+
+constexpr bool is_surrogate(unsigned code) {
+    return code >= 0xD800U && code < 0xE000U;
+}
+constexpr bool is_leading_surrogate(unsigned code) {
+    return code >= 0xD800U && code < 0xDC00U;
+}
+
+/// Whether a number, as JSON writes it, is beyond what a double holds; one too near to zero is not.
+bool is_too_large(std::string_view number) {
+    const std::size_t mark = std::min(number.find_first_of("eE"), number.size());
+    double value = 0;
+    const char* end = number.data() + number.size();
+    if (std::from_chars(number.data(), end, value).ec == std::errc()) return false;
+    // Out of range: the place of its first digit tells on which side.
+    std::string_view digits = number.substr(0, mark);
+    if (digits.starts_with('-')) digits.remove_prefix(1);
+    const std::size_t point = std::min(digits.find('.'), digits.size());
+    const std::size_t first = digits.find_first_not_of("0.");
+    if (first == std::string_view::npos) return false;
+    const auto place = static_cast<std::int64_t>(point) - static_cast<std::int64_t>(first);
+    std::int32_t exponent = 0;
+    std::string_view written = number.substr(std::min(mark + 1, number.size()));
+    const bool negative = written.starts_with('-');
+    if (negative || written.starts_with('+')) written.remove_prefix(1);
+    const auto parsed = std::from_chars(written.data(), end, exponent);
+    if (parsed.ec == std::errc::result_out_of_range) return !negative;
+    return place + (negative ? -exponent : exponent) > 0;
 }
 
 }  // namespace
@@ -176,11 +207,12 @@ std::string unescape(std::string_view raw) {
             case 'u': {
                 unsigned code = hex4(raw, i + 1);
                 i += 4;
-                if (code >= 0xD800U && code < 0xE000U) {
-                    const bool pair = code < 0xDC00U && raw.substr(i + 1, 2) == "\\u" &&
-                                      hex4(raw, i + 3) >= 0xDC00U && hex4(raw, i + 3) < 0xE000U;
+                if (is_surrogate(code)) {
+                    const unsigned second = hex4(raw, i + 3);
+                    const bool pair = is_leading_surrogate(code) && raw.substr(i + 1, 2) == "\\u" &&
+                                      is_surrogate(second) && !is_leading_surrogate(second);
                     if (pair) {
-                        code = 0x10000U + ((code - 0xD800U) << 10U) + (hex4(raw, i + 3) - 0xDC00U);
+                        code = 0x10000U + ((code - 0xD800U) << 10U) + (second - 0xDC00U);
                         i += 6;
                     } else {
                         code = 0xFFFDU;
@@ -347,17 +379,32 @@ bool JsonCursor::next_element(bool& first) {
     return ok() && separator(first, ']');
 }
 
+/// The code behind a `\u` that was passed; the cursor is moved behind it.
+unsigned JsonCursor::unicode_escape() {
+    const std::size_t begin = pos_;
+    for (int i = 0; i < 4; ++i, ++pos_) {
+        if (pos_ >= text_.size() || hex_value(text_[pos_]) < 0) {
+            fail("a \\u escape without four hexadecimal digits");
+            return 0;
+        }
+    }
+    return hex4(text_, begin);
+}
+
 void JsonCursor::escape() {
     ++pos_;
     const char c = pos_ < text_.size() ? text_[pos_] : '\0';
     ++pos_;
     if (c == 'u') {
-        for (int i = 0; i < 4; ++i, ++pos_) {
-            if (pos_ >= text_.size() || hex_value(text_[pos_]) < 0) {
-                fail("a \\u escape without four hexadecimal digits");
-                return;
-            }
+        const unsigned code = unicode_escape();
+        if (check_ == Check::syntax || !is_surrogate(code)) return;
+        bool pair = is_leading_surrogate(code) && text_.substr(pos_, 2) == "\\u";
+        if (pair) {
+            pos_ += 2;
+            const unsigned second = unicode_escape();
+            pair = is_surrogate(second) && !is_leading_surrogate(second);
         }
+        if (!pair) fail("a lone surrogate in a \\u escape");
     } else if (c == '\0' || std::string_view("\"\\/bfnrt").find(c) == std::string_view::npos) {
         fail("an unknown escape in a string");
     }
@@ -408,7 +455,11 @@ std::string_view JsonCursor::number() {
         ++pos_;
         good = digits();
     }
+    // So many digits alone are always in range.
+    constexpr std::size_t kAnyDouble = 300;
+    bool may_be_large = pos_ - begin > kAnyDouble;
     if (good && pos_ < text_.size() && (text_[pos_] == 'e' || text_[pos_] == 'E')) {
+        may_be_large = true;
         ++pos_;
         if (pos_ < text_.size() && (text_[pos_] == '+' || text_[pos_] == '-')) ++pos_;
         good = digits();
@@ -417,7 +468,12 @@ std::string_view JsonCursor::number() {
         fail("a malformed number");
         return {};
     }
-    return text_.substr(begin, pos_ - begin);
+    const std::string_view text = text_.substr(begin, pos_ - begin);
+    if (may_be_large && check_ == Check::values && is_too_large(text)) {
+        fail("a number out of range");
+        return {};
+    }
+    return text;
 }
 
 void JsonCursor::literal(std::string_view word) {

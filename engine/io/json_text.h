@@ -29,9 +29,13 @@ std::string unescape(std::string_view raw);
 class JsonCursor {
   public:
     enum class Kind { object, array, string, number, boolean, null, none };
+    /// `values`: also that every escape is a whole character and every number fits a double, as
+    /// document::JsonParser and whoever reads the text with it want them.
+    enum class Check { syntax, values };
     static constexpr int kMaxDepth = 1000;
 
-    explicit JsonCursor(std::string_view text) : text_(text) {}
+    explicit JsonCursor(std::string_view text, Check check = Check::syntax)
+        : text_(text), check_(check) {}
 
     Kind kind();
     /// enter() consumes the bracket. Then call next_* with the same `first` (initially true) until
@@ -56,8 +60,10 @@ class JsonCursor {
     bool separator(bool& first, char close);
     void literal(std::string_view word);
     void escape();
+    unsigned unicode_escape();
 
     std::string_view text_;
+    Check check_;
     std::size_t pos_ = 0;
     int depth_ = 0;
     std::string error_;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "engine/io/ideograph_tokenizer.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::io {
@@ -16,20 +17,24 @@ constexpr int kBusyMilliseconds = 30'000;
     switch (db != nullptr ? sqlite3_errcode(db) & 0xFF : SQLITE_NOMEM) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
-            throw Error("index " + name + " is being written by another process for more than " +
-                        std::to_string(kBusyMilliseconds / 1000) +
-                        " seconds; wait for it or stop it");
+            throw StorageError(
+                "index " + name + " is being written by another process for more than " +
+                std::to_string(kBusyMilliseconds / 1000) + " seconds; wait for it or stop it");
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
-            throw Error("the files of index " + name + " are damaged (" + message +
-                        "); restore them from a copy, or delete the index and build it again");
+            throw StorageError(
+                "the files of index " + name + " are damaged (" + message +
+                "); restore them from a copy, or delete the index and build it again");
         case SQLITE_FULL:
-            throw Error("no space is left on the disk for index " + name);
+            throw StorageError("no space is left on the disk for index " + name);
         case SQLITE_READONLY:
         case SQLITE_CANTOPEN:
         case SQLITE_PERM:
-            throw Error("the files of index " + name + " cannot be opened (" + message +
-                        "); check the permissions");
+            throw StorageError("the files of index " + name + " cannot be opened (" + message +
+                               "); check the permissions");
+        case SQLITE_IOERR:
+        case SQLITE_NOMEM:
+            throw StorageError("index " + name + " cannot be read or written: " + message);
         default:
             throw Error("index " + name + ": " + message);
     }
@@ -113,8 +118,11 @@ Database::Database(const std::string& path, std::string name, Mode mode) : name_
     try {
         // Takes effect only in a database that is being made.
         if (mode == Mode::create) execute("PRAGMA page_size=16384; PRAGMA journal_mode=WAL");
-        execute("PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=1073741824");
-        if (mode == Mode::read) execute("PRAGMA query_only=1");
+        if (!add_ideograph_tokenizer(db_)) throw Error("this SQLite has no full text (FTS5)");
+        execute("PRAGMA temp_store=MEMORY; PRAGMA mmap_size=1073741824");
+        // Readers see the mapped file; there are many of them, and one writer.
+        execute(mode == Mode::read ? "PRAGMA cache_size=-8192; PRAGMA query_only=1"
+                                   : "PRAGMA cache_size=-65536");
     } catch (...) {
         sqlite3_close(db_);
         throw;

@@ -48,7 +48,8 @@ class Database {
   public:
     enum class Mode { create, write, read };
 
-    /// `name` is for messages: what the user calls this database. Throws penstock::Error.
+    /// `name` is for messages: what the user calls this database. Throws penstock::StorageError for
+    /// what is wrong with the files, penstock::Error for what is wrong with a statement.
     Database(const std::string& path, std::string name, Mode mode);
     ~Database();
     Database(const Database&) = delete;

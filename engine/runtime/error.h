@@ -14,4 +14,11 @@ class Error : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// What is stored cannot be read or written now: damaged files, a full disk, a lock that somebody
+/// else holds. Whoever asked did nothing wrong, and may ask again when that is mended.
+class StorageError : public Error {
+  public:
+    using Error::Error;
+};
+
 }  // namespace penstock

@@ -7,9 +7,15 @@
 #include <atomic>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <functional>
 #include <random>
 #include <thread>
 
+#include "engine/document/json.h"
+#include "engine/io/index_snapshot.h"
+#include "engine/io/query_node.h"
+#include "engine/runtime/error.h"
 #include "scratch.h"
 
 namespace penstock::io {
@@ -30,6 +36,16 @@ std::string vector_text(std::size_t dims, float first, std::string_view separato
         text += i == 0 ? shortest(first) : "0.5";
     }
     return text + "]";
+}
+
+/// {"f0":1,"f1":1,...}, with one more member at its end.
+std::string wide_object(int fields, const std::string& last = {}) {
+    std::string text = "{";
+    for (int i = 0; i < fields; ++i)
+        text += "\"f" + std::to_string(i) + "\":1,";
+    text += last;
+    if (last.empty()) text.pop_back();
+    return text + "}";
 }
 
 class IndexTest : public Scratch {
@@ -166,6 +182,14 @@ TEST_F(IndexTest, RefusesWhatIsNoDocument) {
         {"{\"a\":\"\xff\"}", "invalid UTF-8"},
         {"{\"a\":\"\xed\xa0\x80\"}", "invalid UTF-8"},
         {"{\"a\":\"x}", "closing quote"},
+        {R"({"a":1,"a":2})", "Duplicate field 'a'"},
+        {R"({"o":[{"a":1,"b":2,"\u0061":3}]})", "Duplicate field 'a'"},
+        {R"({"a":"\ud800"})", "lone surrogate"},
+        {R"({"a":"\udc00\ud800"})", "lone surrogate"},
+        {R"({"a":"\ud800\u0041"})", "lone surrogate"},
+        {R"({"\ud83d":1})", "lone surrogate"},
+        {R"({"a":1e400})", "out of range"},
+        {R"({"a":[-12.5E+308]})", "out of range"},
     };
     for (const BadSource& one : bad) {
         const ItemResult result = put("1", one.source);
@@ -175,14 +199,34 @@ TEST_F(IndexTest, RefusesWhatIsNoDocument) {
     }
     const std::string deep = "{\"a\":" + std::string(2000, '[') + std::string(2000, ']') + "}";
     EXPECT_THAT(put("1", deep).error_reason, HasSubstr("nested too deep"));
-    EXPECT_EQ(put("1", R"({"a":"\ud800 lone","a":"twice","":{"":[null,true,[["x"]]]}})").status,
-              201);
+    EXPECT_EQ(put("1", R"({"a":"\ud83d\ude00","":{"":[null,true,[["x"]],1e-400]}})").status, 201);
+    EXPECT_EQ(put("1", wide_object(100)).status, 200);
+    EXPECT_THAT(put("1", wide_object(100, R"("f7":2)")).error_reason, HasSubstr("Duplicate"));
+    const std::string long_name(600, 'x');
+    EXPECT_THAT(put("1", "{\"" + long_name + R"(":{"a":1,"a":2}})").error_reason,
+                HasSubstr("Duplicate"));
     std::string wide = "{";
     for (int i = 0; i < 1001; ++i)
         wide += "\"f" + std::to_string(i) + "\":\"x\",";
     wide.back() = '}';
     EXPECT_EQ(put("2", wide).error_reason, "Limit of total fields [1000] has been exceeded");
     EXPECT_EQ(store->count("books"), 1U);
+}
+
+/// What is written must be readable for those who parse it later. (The parser keeps a number that
+/// is too large as its text; here nobody could compare it.)
+TEST_F(IndexTest, TakesWhatTheParserTakes) {
+    for (const char* value :
+         {"1e308", "1E+999999999999", "1e-400", "1e-99999999", "0e999", "-0.0",
+          "179769313486231570000000000000000000000000", R"("\ud83d\ude00")", R"("\uD83D")",
+          R"("\ude00")", R"({"a":1,"b":1,"a":1})", R"([{"a":1},{"a":1}])", "\"\x7f\""}) {
+        const std::string source = std::string("{\"x\":") + value + "}";
+        document::Arena arena;
+        document::Value parsed;
+        document::JsonError error;
+        const bool readable = document::JsonParser().parse(source, arena, parsed, error);
+        EXPECT_EQ(put("1", source).ok(), readable) << value << ": " << error.text();
+    }
 }
 
 /// The text of a source comes back byte by byte, however its vectors were written.
@@ -330,6 +374,87 @@ TEST_F(IndexTest, SaysThatFilesAreDamaged) {
     std::filesystem::remove(path("indices/books/index.db-wal"));
     store = IndexStore::open(dir_);
     EXPECT_THAT(error_of([&] { store->count("books"); }), HasSubstr("damaged"));
+    EXPECT_THROW(store->count("books"), StorageError);
+    write("indices/books/index.db", "");
+    EXPECT_THAT(error_of([&] { store->count("books"); }), HasSubstr("damaged"));
+    EXPECT_THROW(store->count("books"), StorageError);
+}
+
+/// Numbers and truth values where text is expected are searched as the text they are.
+TEST_F(IndexTest, FieldsOfTextHoldNumbersToo) {
+    const auto found = [&](const std::string& index, const std::string& words) {
+        SearchRequest request;
+        request.text = TextQuery{words, {}, true};
+        return store->search(index, request).size();
+    };
+    IndexSettings settings;
+    settings.attributes["mappings"] =
+        R"({"properties":{"title":{"type":"text"},"tag":{"type":"keyword"}}})";
+    store->create("books", settings);
+    put("1", R"({"title":1984,"tag":7})");
+    put("2", R"({"title":["part",2,true,"end"]})");
+    put("3", R"({"other":"words"})");
+    put("4", R"({"other":[451],"day":"2024-01-01"})");
+    put("5", R"({"day":1700000000000})");
+    EXPECT_EQ(found("books", "1984"), 1U);
+    EXPECT_EQ(found("books", "part 2 true end"), 1U);
+    EXPECT_EQ(found("books", "451"), 1U);
+    EXPECT_EQ(found("books", "7"), 0U);
+    put("6", "{\"title\":" + vector_text(200, 1) + "}");
+    EXPECT_EQ(store->info("books").vector_fields.size(), 0U);
+    EXPECT_EQ(store->info("books").fields.back().type, "date");
+    store->set_attributes("books", {{"mappings", R"({"properties":{"n":{"type":"text"}}})"}});
+    put("7", R"({"n":"17"})");
+    EXPECT_EQ(found("books", "17"), 1U);
+}
+
+/// As in Elasticsearch's standard analyzer; an index that was made without keeps its words.
+TEST_F(IndexTest, IdeographsAreWords) {
+    const auto found = [&](const std::string& index, const std::string& words) {
+        SearchRequest request;
+        request.text = TextQuery{words, {}, true};
+        return store->search(index, request).size();
+    };
+    store->create("english", {{}, "english"});
+    for (const char* index : {"books", "english"}) {
+        put("1", R"({"t":"我在北京工作 reading カタカナ ひらがな𠀋 한국어"})", {}, index);
+        EXPECT_EQ(found(index, "北京"), 1U);
+        EXPECT_EQ(found(index, "北京工作"), 1U);
+        EXPECT_EQ(found(index, "京北"), 0U);
+        EXPECT_EQ(found(index, "らが"), 1U);
+        EXPECT_EQ(found(index, "𠀋"), 1U);
+        EXPECT_EQ(found(index, "カタカナ"), 1U);
+        EXPECT_EQ(found(index, "カタ"), 0U);
+        EXPECT_EQ(found(index, "한국"), 0U);
+        EXPECT_EQ(found(index, "reading 작"), 0U);
+        EXPECT_EQ(found(index, "Reading"), 1U);
+    }
+    EXPECT_EQ(found("english", "reads"), 1U);
+    store->create("old");
+    Database(path("indices/old/index.db"), "old", Database::Mode::write)
+        .execute("UPDATE meta SET value = 1 WHERE key = 'format'");
+    reopen();
+    put("1", R"({"t":"我在北京工作 beside"})", {}, "old");
+    EXPECT_EQ(found("old", "北京"), 0U);
+    EXPECT_EQ(found("old", "beside"), 1U);
+}
+
+TEST_F(IndexTest, StrictMappingsTakeNoOtherFields) {
+    IndexSettings settings;
+    settings.attributes["mappings"] =
+        R"({"dynamic":"strict","properties":{"a":{"type":"text"},"f":{"type":"flattened"},)"
+        R"("o":{"properties":{"x":{"type":"long"}}},"free":{"type":"object","dynamic":true}}})";
+    store->create("books", settings);
+    EXPECT_EQ(
+        put("1", R"({"a":"x","o":{"x":1},"o.x":2,"f":{"any":1},"free":{"y":{"z":1}}})").status,
+        201);
+    const ItemResult refused = put("2", R"({"b":1})");
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_EQ(refused.error_type, "strict_dynamic_mapping_exception");
+    EXPECT_EQ(refused.error_reason,
+              "mapping set to strict, dynamic introduction of [b] within [_doc] is not allowed");
+    EXPECT_THAT(put("2", R"({"o":[{"y":null}]})").error_reason,
+                HasSubstr("dynamic introduction of [y] within [o]"));
 }
 
 TEST_F(IndexTest, ScansInOrderWhileOthersWrite) {
@@ -389,6 +514,58 @@ TEST_F(IndexTest, SlicesOfAnIndexReadEverythingOnce) {
         EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 57U);
         EXPECT_EQ(total, 57U);
     }
+}
+
+/// Asks for every document; counts how often, and writes meanwhile.
+class WritingNode : public QueryNode {
+  public:
+    explicit WritingNode(std::function<void()> write) : write_(std::move(write)) {}
+    MatcherPtr prepare(const Preparation& preparation) const override {
+        ++asked;
+        write_();
+        return make_all()->prepare(preparation);
+    }
+    mutable int asked = 0;
+
+  private:
+    std::function<void()> write_;
+};
+
+/// Slices see one state, for which writers wait; they do not wait for the query.
+TEST_F(IndexTest, SlicesAskTheirQueryOnce) {
+    for (int i = 0; i < 20; ++i)
+        put(std::to_string(i), "{}");
+    const auto node = std::make_shared<WritingNode>([&] { put("new", "{}"); });
+    std::size_t found = 0;
+    RecordBatch batch;
+    for (const auto& slice : store->scan_slices("books", 3, std::make_shared<Query>(node))) {
+        while (slice->read(batch, 100, 1UL << 20))
+            found += batch.records.size();
+    }
+    EXPECT_EQ(found, 20U);
+    EXPECT_EQ(node->asked, 1);
+}
+
+/// Connections of this process to the log of an index.
+std::size_t open_connections() {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code ignored;
+        const std::string target = std::filesystem::read_symlink(entry, ignored).native();
+        count += target.ends_with("index.db-wal") ? 1U : 0U;
+    }
+    return count;
+}
+
+TEST_F(IndexTest, KeepsFewIdleReaders) {
+    put("1", "{}");
+    {
+        std::vector<std::shared_ptr<IndexSnapshot>> snapshots;
+        for (int i = 0; i < 20; ++i)
+            snapshots.push_back(store->snapshot("books"));
+        EXPECT_GE(open_connections(), 20U);
+    }
+    EXPECT_LE(open_connections(), 6U);
 }
 
 /// Every update moves a document to the end of the sequence. Slices that saw different states would
