@@ -54,10 +54,18 @@ std::vector<TextColumn> index_columns() {
     };
 }
 
+/// Of an index whose files cannot be read.
+std::vector<TextCell> damaged_row(const std::string& name) {
+    std::vector<TextCell> row{"red", "open", name};
+    row.resize(index_columns().size(), "");
+    return row;
+}
+
 std::vector<TextCell> index_row(const Node& node, const std::string& name) {
+    const auto known = node.indices->readable(name);
+    if (!known) return damaged_row(name);
     const io::IndexInfo info = node.store->info(name);
-    const auto known = node.indices->metadata(name);
-    const IndexMetadata metadata = known ? *known : IndexMetadata{};
+    const IndexMetadata& metadata = *known;
     const std::chrono::system_clock::time_point created{
         std::chrono::milliseconds(metadata.created_millis)};
     return {"green",
@@ -162,7 +170,7 @@ TextTable alias_table(const Node& node, const Request& request) {
     std::vector<std::string> patterns = split_list(request.part("name"));
     if (patterns.empty()) patterns = {"*"};
     for (const std::string& index : node.indices->expand("")) {
-        const auto metadata = node.indices->metadata(index);
+        const auto metadata = node.indices->readable(index);
         if (!metadata) continue;
         for (const auto& [alias, json] : metadata->aliases) {
             const auto fits = [&, &name = alias](const std::string& pattern) {

@@ -58,6 +58,35 @@ Response acknowledged() {
     return Response::json(R"({"acknowledged":true})");
 }
 
+/// A header's text between quotes: what is not plain ASCII as its code, as Elasticsearch writes it.
+std::string header_text(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte > 0x7E || c == '%') {
+            constexpr std::string_view kHex = "0123456789ABCDEF";
+            out += {'%', kHex[byte >> 4U], kHex[byte & 15U]};
+            continue;
+        }
+        if (c == '"' || c == '\\') out.push_back('\\');
+        out.push_back(c);
+    }
+    return out + '"';
+}
+
+/// Says what the mappings in `body` (or below `template` in it) ask for in vain.
+Response with_warnings(Response response, const Node& node, const JsonTree& body) {
+    const JsonTree* inner = body.find("template");
+    const JsonTree* mappings = (inner == nullptr ? body : *inner).find("mappings");
+    if (mappings == nullptr) return response;
+    const std::string agent = std::string("299 ") +
+                              (node.compat.is_elasticsearch() ? "Elasticsearch-" : "OpenSearch-") +
+                              node.compat.number() + "-unknown ";
+    for (const std::string& text : ignored_options(normalise_mappings(*mappings)))
+        response.headers.emplace_back("Warning", agent + header_text(text));
+    return response;
+}
+
 std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed = true) {
     ExpandOptions options;
     options.ignore_unavailable = request.query.flag("ignore_unavailable", false);
@@ -130,7 +159,7 @@ Response create_index(Node& node, const Request& request, const std::string& bod
         json.member("shards_acknowledged", true);
         json.member("index", name);
     });
-    return Response::json(std::move(out));
+    return with_warnings(Response::json(std::move(out)), node, JsonTree::parse(body));
 }
 
 Response get_index(Node& node, const Request& request, const std::string&) {
@@ -159,21 +188,25 @@ Response index_exists(Node& node, const Request& request, const std::string&) {
     }
 }
 
+/// What is deleted is named by its own name, or by a pattern that fits it.
+void refuse_aliases(Node& node, std::string_view expression, bool ignore_unavailable = false) {
+    for (const std::string& part : split_list(expression)) {
+        if (part.find('*') != std::string::npos || part == "_all" || node.indices->exists(part))
+            continue;
+        if (!node.indices->expand(part, {.ignore_unavailable = ignore_unavailable}).empty())
+            throw illegal_argument("The provided expression [" + part +
+                                   "] matches an alias, specify the corresponding concrete indices "
+                                   "instead.");
+    }
+}
+
 Response delete_index(Node& node, const Request& request, const std::string&) {
     const std::string& expression = request.part("index");
     const bool patterns =
         expression.find('*') != std::string::npos || expression == "_all" || expression.empty();
     if (patterns && node.compat.is_elasticsearch() && node.compat.major >= 8)
         throw illegal_argument("Wildcard expressions or all indices are not allowed");
-    for (const std::string& part : split_list(expression)) {
-        if (part.find('*') != std::string::npos || part == "_all" || node.indices->metadata(part))
-            continue;
-        const bool missing = request.query.flag("ignore_unavailable", false);
-        if (!node.indices->expand(part, {.ignore_unavailable = missing}).empty())
-            throw illegal_argument("The provided expression [" + part +
-                                   "] matches an alias, specify the corresponding concrete indices "
-                                   "instead.");
-    }
+    refuse_aliases(node, expression, request.query.flag("ignore_unavailable", false));
     for (const std::string& index : indices_of(node, request))
         node.indices->remove(index);
     return acknowledged();
@@ -233,7 +266,9 @@ Response put_mapping(Node& node, const Request& request, const std::string& body
     if (body.empty()) throw action_validation({"mapping source is missing"});
     for (const std::string& index : indices_of(node, request, false))
         node.indices->put_mappings(index, body);
-    return acknowledged();
+    JsonTree whole;
+    whole.set("mappings", JsonTree::parse(body));
+    return with_warnings(acknowledged(), node, whole);
 }
 
 // ---- Aliases
@@ -254,15 +289,19 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
     std::string out;
     JsonWriter json(out);
     const std::vector<std::string> indices = indices_of(node, request);
+    const bool all = request.part("index").empty();
     json.object([&] {
         for (const std::string& index : indices) {
-            const IndexMetadata metadata = need(node, index);
+            // A damaged index keeps nobody from the aliases of the others.
+            const auto readable = all ? node.indices->readable(index) : nullptr;
+            if (all && !readable) continue;
+            const IndexMetadata metadata = all ? *readable : need(node, index);
             std::vector<std::pair<std::string, std::string>> aliases;
             for (const auto& alias : metadata.aliases) {
                 if (alias_wanted(patterns, alias.first)) aliases.push_back(alias);
                 std::erase(missing, alias.first);
             }
-            if (aliases.empty() && (!patterns.empty() || request.part("index").empty())) continue;
+            if (aliases.empty() && (!patterns.empty() || all)) continue;
             json.member_object(index, [&] {
                 json.member_object("aliases", [&] {
                     for (const auto& [name, alias] : aliases)
@@ -286,21 +325,25 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
 
 Response put_alias(Node& node, const Request& request, const std::string& body) {
     authorize_alias(request, request.part("name"));
+    std::vector<AliasChange> changes;
     for (const std::string& index : indices_of(node, request, false))
-        node.indices->put_alias(index, request.part("name"), body);
+        changes.push_back({AliasChange::Kind::add, index, request.part("name"), body});
+    node.indices->change_aliases(changes);
     return acknowledged();
 }
 
+/// Appends the removal of those aliases that the patterns fit.
 void remove_aliases(Node& node, const std::vector<std::string>& indices,
-                    const std::vector<std::string>& patterns, bool must_exist) {
-    bool any = false;
+                    const std::vector<std::string>& patterns, bool must_exist,
+                    std::vector<AliasChange>& changes) {
+    const std::size_t before = changes.size();
     for (const std::string& index : indices) {
         for (const auto& [alias, content] : need(node, index).aliases) {
             if (alias_wanted(patterns, alias))
-                any = node.indices->remove_alias(index, alias) || any;
+                changes.push_back({AliasChange::Kind::remove, index, alias, {}});
         }
     }
-    if (any || !must_exist) return;
+    if (changes.size() > before || !must_exist) return;
     std::string names;
     for (const std::string& pattern : patterns)
         names += (names.empty() ? "" : ",") + pattern;
@@ -312,7 +355,10 @@ void remove_aliases(Node& node, const std::vector<std::string>& indices,
 Response delete_alias(Node& node, const Request& request, const std::string&) {
     for (const std::string& alias : split_list(request.part("name")))
         authorize_alias(request, alias);
-    remove_aliases(node, indices_of(node, request, false), split_list(request.part("name")), true);
+    std::vector<AliasChange> changes;
+    remove_aliases(node, indices_of(node, request, false), split_list(request.part("name")), true,
+                   changes);
+    node.indices->change_aliases(changes);
     return acknowledged();
 }
 
@@ -331,7 +377,9 @@ std::vector<std::string> texts(const document::Object& action, std::string_view 
     return all;
 }
 
-void alias_action(Node& node, const Request& request, const document::Member& action) {
+/// Appends what one action comes to for each index and alias that it names.
+void alias_action(Node& node, const Request& request, const document::Member& action,
+                  std::vector<AliasChange>& changes) {
     if (!action.value.is_object()) throw parsing_error("alias action is expected to be an object");
     const document::Object& options = action.value.as_object();
     const std::vector<std::string> expressions = texts(options, "index", "indices");
@@ -339,6 +387,7 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
     if (expressions.empty()) throw illegal_argument("One of [index] or [indices] is required");
     std::vector<std::string> indices;
     for (const std::string& expression : expressions) {
+        if (action.key() == "remove_index") refuse_aliases(node, expression);
         for (std::string& index : node.indices->expand(expression)) {
             authorize_index(request, index);
             indices.push_back(std::move(index));
@@ -346,7 +395,7 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
     }
     if (action.key() == "remove_index") {
         for (const std::string& index : indices)
-            node.indices->remove(index);
+            changes.push_back({AliasChange::Kind::remove_index, index, {}, {}});
         return;
     }
     if (aliases.empty()) throw illegal_argument("One of [alias] or [aliases] is required");
@@ -355,7 +404,7 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
     if (action.key() == "remove") {
         const document::Value* must = member(options, "must_exist");
         const bool must_exist = must == nullptr || !must->is_boolean() || must->as_boolean();
-        remove_aliases(node, indices, aliases, must_exist);
+        remove_aliases(node, indices, aliases, must_exist, changes);
         return;
     }
     if (action.key() != "add")
@@ -365,7 +414,7 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
         content.remove(name);
     for (const std::string& index : indices) {
         for (const std::string& alias : aliases)
-            node.indices->put_alias(index, alias, content.json());
+            changes.push_back({AliasChange::Kind::add, index, alias, content.json()});
     }
 }
 
@@ -375,11 +424,13 @@ Response update_aliases(Node& node, const Request& request, const std::string& b
     const document::Value* actions = parsed.find("actions");
     if (actions == nullptr || !actions->is_array() || actions->as_array().empty())
         throw action_validation({"Must specify at least one alias action"});
+    std::vector<AliasChange> changes;
     for (const document::Value& action : actions->as_array()) {
         if (!action.is_object() || action.as_object().size() != 1)
             throw parsing_error("[aliases] each action must be an object with one member");
-        alias_action(node, request, action.as_object()[0]);
+        alias_action(node, request, action.as_object()[0], changes);
     }
+    node.indices->change_aliases(changes);
     return acknowledged();
 }
 
@@ -481,7 +532,7 @@ Response put_template(Node& node, const Request& request, const std::string& bod
     if (body.empty()) throw parsing_error("request body is required");
     node.indices->put_template(kind, request.part("name"), body,
                                request.query.flag("create", false));
-    return acknowledged();
+    return with_warnings(acknowledged(), node, JsonTree::parse(body));
 }
 
 std::vector<StoredTemplate> find_templates(Node& node, const Request& request, TemplateKind kind) {

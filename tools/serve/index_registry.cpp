@@ -1,15 +1,20 @@
 #include "tools/serve/index_registry.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 
 #include "engine/document/json.h"
 #include "engine/io/date_math.h"
+#include "engine/io/query.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
@@ -53,25 +58,38 @@ void check_new_name(const std::string& name) {
     }
 }
 
-void check_alias_name(const std::string& alias, const io::IndexStore& store) {
+/// `going`: indices that are removed together with the alias's coming.
+void check_alias_name(const std::string& alias, const io::IndexStore& store,
+                      const std::set<std::string>& going = {}) {
     const auto refuse = [&](const std::string& why) {
         throw ApiError(400, "invalid_alias_name_exception",
                        "Invalid alias name [" + alias + "]: " + why);
     };
-    try {
-        io::check_index_name(alias);
-    } catch (const Error& error) {
-        // Aliases may have capital letters.
-        const std::string_view what = error.what();
-        if (what.find("lowercase") == std::string_view::npos)
-            refuse(std::string(what.substr(what.rfind("], ") + 3)));
-        return;
+    // Aliases may have capital letters; all else is as for indices.
+    std::string name = alias;
+    for (char& c : name) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
-    if (store.exists(alias))
+    try {
+        io::check_index_name(name);
+    } catch (const Error& error) {
+        const std::string_view what = error.what();
+        refuse(std::string(what.substr(what.rfind("], ") + 3)));
+    }
+    if (name == alias && store.exists(alias) && !going.contains(alias))
         refuse("an index or data stream exists with the same name as the alias");
 }
 
-JsonTree normalise_alias(const JsonTree& body) {
+/// Searches through the alias will ask it.
+void check_filter(const JsonTree& filter, const std::string& alias) {
+    try {
+        io::Query::parse(filter.json());
+    } catch (const io::QueryError& error) {
+        throw illegal_argument("failed to parse filter for alias [" + alias + "]: " + error.what());
+    }
+}
+
+JsonTree normalise_alias(const std::string& alias_name, const JsonTree& body) {
     static const std::set<std::string_view> known{
         "filter",         "routing",   "index_routing", "search_routing",
         "is_write_index", "is_hidden", "must_exist"};
@@ -79,6 +97,7 @@ JsonTree normalise_alias(const JsonTree& body) {
     for (const auto& [name, value] : body.members()) {
         if (!known.contains(name)) throw illegal_argument("Unknown field [" + name + "] in alias");
         if (name == "must_exist" || value.is_null()) continue;
+        if (name == "filter") check_filter(value, alias_name);
         if (name == "routing") {
             alias.set("index_routing", value);
             alias.set("search_routing", value);
@@ -105,7 +124,7 @@ struct Blueprint {
             mappings.merge(normalise_mappings(*given));
         if (const JsonTree* given = body.find("aliases")) {
             for (const auto& [name, alias] : given->members())
-                aliases.set(name, normalise_alias(alias));
+                aliases.set(name, normalise_alias(name, alias));
         }
     }
 };
@@ -223,6 +242,15 @@ struct IndexRegistry::Impl {
     void forget(const std::string& index) {
         const std::lock_guard lock(mutex);
         known.erase(index);
+        reported.erase(index);
+        ++changes;
+    }
+
+    /// Shown from now on, all of them at once.
+    void publish(const std::vector<std::shared_ptr<const IndexMetadata>>& metadata) {
+        const std::lock_guard lock(mutex);
+        for (const auto& one : metadata)
+            known.insert_or_assign(one->name, one);
         ++changes;
     }
 
@@ -230,6 +258,7 @@ struct IndexRegistry::Impl {
     mutable std::mutex mutex;  ///< guards what follows, to `auto_create`
     mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
     std::uint64_t changes = 0;  ///< what was loaded before one is not kept
+    mutable std::set<std::string, std::less<>> reported;  ///< as not readable
     std::map<std::string, int, std::less<>> contexts;
     AutoCreate auto_create;
     std::mutex change;  ///< one change of an index's metadata at a time
@@ -286,7 +315,7 @@ void add_defaults(FlatSettings& settings, const std::string& name, const std::st
     settings["index.version.created"] = text("8000099");
 }
 
-IndexMetadata load(io::IndexStore& store, const std::string& name) {
+IndexMetadata read_metadata(io::IndexStore& store, const std::string& name) {
     const std::map<std::string, std::string> attributes = store.attributes(name);
     const auto text = [&](const char* key) {
         const auto found = attributes.find(key);
@@ -309,6 +338,15 @@ IndexMetadata load(io::IndexStore& store, const std::string& name) {
     take_settings(metadata);
     take_mappings(metadata);
     return metadata;
+}
+
+IndexMetadata load(io::IndexStore& store, const std::string& name) {
+    try {
+        return read_metadata(store, name);
+    } catch (const ApiError& error) {
+        throw StorageError("what is kept of index " + name + " is damaged (" + error.what() +
+                           "); restore its files from a copy, or delete the index");
+    }
 }
 
 std::int64_t now_millis() {
@@ -335,14 +373,18 @@ bool IndexMetadata::finds(const std::string& id, const std::string& stored_routi
     return shard(stored_routing) == shard(routing);
 }
 
-std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& index) const {
+bool IndexRegistry::exists(const std::string& index) const {
     try {
-        if (!store_->exists(index)) {
-            impl_->forget(index);
-            return nullptr;
-        }
+        return store_->exists(index);
     } catch (const Error&) {
-        return nullptr;  // no name of an index at all
+        return false;  // no name of an index at all
+    }
+}
+
+std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& index) const {
+    if (!exists(index)) {
+        impl_->forget(index);
+        return nullptr;
     }
     std::uint64_t changes = 0;
     {
@@ -357,6 +399,40 @@ std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& 
     return loaded;
 }
 
+std::shared_ptr<const IndexMetadata> IndexRegistry::readable(const std::string& index) const {
+    try {
+        return metadata(index);
+    } catch (const Error& error) {
+        const std::lock_guard lock(impl_->mutex);
+        if (impl_->reported.insert(index).second)
+            spdlog::error("index {} is left out of what others are asked: {}", index, error.what());
+        return nullptr;
+    }
+}
+
+/// Of all indices that can be read, sorted by name.
+std::vector<std::shared_ptr<const IndexMetadata>> IndexRegistry::all() const {
+    std::vector<std::shared_ptr<const IndexMetadata>> all;
+    for (const std::string& name : store_->names()) {
+        if (auto one = readable(name)) all.push_back(std::move(one));
+    }
+    // A change of several aliases may have come meanwhile: one look shows all of it or nothing.
+    const std::lock_guard lock(impl_->mutex);
+    for (auto& one : all) {
+        const auto now = impl_->known.find(one->name);
+        if (now != impl_->known.end()) one = now->second;
+    }
+    return all;
+}
+
+/// The indices that have an alias.
+std::vector<std::shared_ptr<const IndexMetadata>> IndexRegistry::holders(
+    const std::string& alias) const {
+    auto found = all();
+    std::erase_if(found, [&](const auto& one) { return !one->aliases.contains(alias); });
+    return found;
+}
+
 void IndexRegistry::create(const std::string& name, std::string_view body) {
     check_new_name(name);
     const JsonTree given = JsonTree::parse(body);
@@ -368,17 +444,17 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
             .with_text("index_uuid", known->uuid)
             .with_text("index", name);
     }
-    for (const std::string& other : store_->names()) {
-        const auto known = metadata(other);
-        if (known && known->aliases.contains(name))
-            throw ApiError(400, "invalid_index_name_exception",
-                           "Invalid index name [" + name + "], already exists as alias")
-                .with_text("index_uuid", "_na_")
-                .with_text("index", name);
+    if (!holders(name).empty()) {
+        throw ApiError(400, "invalid_index_name_exception",
+                       "Invalid index name [" + name + "], already exists as alias")
+            .with_text("index_uuid", "_na_")
+            .with_text("index", name);
     }
     Blueprint blueprint = impl_->blueprint(name);
     blueprint.add(given);
     check_settings(blueprint.settings);
+    check_field_limit(blueprint.mappings, blueprint.settings);
+    check_field_aliases(blueprint.mappings);
     for (const auto& [alias, content] : blueprint.aliases.members())
         check_alias_name(alias, *store_);
     io::IndexSettings settings;
@@ -414,39 +490,91 @@ void IndexRegistry::create_for_write(const std::string& name) {
     }
 }
 
+namespace {
+
+constexpr std::size_t kLongestExpression = 16 * 1024;
+
+/// What single parts of an expression reach. Aliases are read when they are asked for, once.
+class NameLookup {
+  public:
+    using Everything = std::function<std::vector<std::shared_ptr<const IndexMetadata>>()>;
+
+    /// `names`: of all indices, sorted.
+    NameLookup(std::vector<std::string> names, Everything everything)
+        : names_(std::move(names)), everything_(std::move(everything)) {}
+
+    /// Indices of this name or pattern, and with `aliases` those that have such an alias.
+    std::vector<std::string> find(const std::string& part, bool aliases) {
+        return is_pattern(part) ? by_pattern(part, aliases) : by_name(part, aliases);
+    }
+
+  private:
+    using Aliases = std::map<std::string, std::vector<std::string>>;
+
+    std::vector<std::string> by_name(const std::string& name, bool with_aliases) {
+        if (std::binary_search(names_.begin(), names_.end(), name)) return {name};
+        if (!with_aliases) return {};
+        const auto found = aliases().find(name);
+        return found == aliases().end() ? std::vector<std::string>{} : found->second;
+    }
+
+    std::vector<std::string> by_pattern(const std::string& pattern, bool with_aliases) {
+        std::vector<std::string> found;
+        for (const std::string& name : names_) {
+            if (fits(pattern, name)) found.push_back(name);
+        }
+        if (!with_aliases || found.size() == names_.size()) return found;
+        for (const auto& [alias, indices] : aliases()) {
+            if (fits(pattern, alias)) found.insert(found.end(), indices.begin(), indices.end());
+        }
+        return found;
+    }
+
+    const Aliases& aliases() {
+        if (aliases_) return *aliases_;
+        aliases_.emplace();
+        for (const auto& index : everything_()) {
+            for (const auto& [alias, content] : index->aliases)
+                (*aliases_)[alias].push_back(index->name);
+        }
+        return *aliases_;
+    }
+
+    std::vector<std::string> names_;
+    Everything everything_;
+    std::optional<Aliases> aliases_;
+};
+
+}  // namespace
+
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                                                const ExpandOptions& options) const {
-    const std::vector<std::string> names = store_->names();
+    if (expression.size() > kLongestExpression)
+        throw illegal_argument("the names of indices are too long, must be no longer than " +
+                               std::to_string(kLongestExpression) +
+                               " bytes but were: " + std::to_string(expression.size()) +
+                               "; name them by a pattern or an alias");
     if (expression.empty()) expression = "_all";
+    NameLookup lookup(store_->names(), [this] { return all(); });
     std::set<std::string> found;
+    std::set<std::string> included;  // parts that would add nothing more
     bool after_pattern = false;
     for (std::string part : split_list(expression)) {
         const bool exclude = after_pattern && part.front() == '-';
         if (exclude) part.erase(0, 1);
         const bool pattern = is_pattern(part);
         after_pattern = after_pattern || pattern;
-        bool any = false;
-        for (const std::string& name : names) {
-            bool reached = pattern ? fits(part, name) : part == name;
-            if (!reached && !exclude) {
-                const auto known = metadata(name);
-                reached = known && std::any_of(known->aliases.begin(), known->aliases.end(),
-                                               [&](const auto& alias) {
-                                                   return pattern ? fits(part, alias.first)
-                                                                  : part == alias.first;
-                                               });
-            }
-            if (!reached) continue;
-            any = true;
-            if (exclude) {
+        if (!exclude && !included.insert(part).second) continue;
+        const std::vector<std::string> reached = lookup.find(part, !exclude);
+        if (exclude) {
+            included.clear();
+            for (const std::string& name : reached)
                 found.erase(name);
-            } else {
-                found.insert(name);
-            }
+            continue;
         }
-        const bool may_lack =
-            exclude || (pattern ? options.allow_no_indices : options.ignore_unavailable);
-        if (!any && !may_lack) throw index_not_found(part);
+        found.insert(reached.begin(), reached.end());
+        const bool may_lack = pattern ? options.allow_no_indices : options.ignore_unavailable;
+        if (reached.empty() && !may_lack) throw index_not_found(part);
     }
     if (found.empty() && !options.allow_no_indices) throw index_not_found(std::string(expression));
     return {found.begin(), found.end()};
@@ -476,17 +604,13 @@ WriteTarget IndexRegistry::write_target(const std::string& name, bool require_al
     target.index = name;
     auto known = metadata(name);
     if (!known) {
-        std::vector<std::shared_ptr<const IndexMetadata>> holders;
-        for (const std::string& index : store_->names()) {
-            auto one = metadata(index);
-            if (one && one->aliases.contains(name)) holders.push_back(std::move(one));
-        }
-        const bool single = holders.size() == 1;
-        for (const auto& holder : holders) {
+        const auto found = holders(name);
+        const bool single = found.size() == 1;
+        for (const auto& holder : found) {
             if (is_write_index(holder->aliases.at(name), single)) known = holder;
         }
-        target.through_alias = !holders.empty();
-        if (!holders.empty() && !known)
+        target.through_alias = !found.empty();
+        if (!found.empty() && !known)
             throw illegal_argument("no write index is defined for alias [" + name +
                                    "]. The write index may be explicitly disabled using "
                                    "is_write_index=false or the alias points to multiple indices "
@@ -518,7 +642,7 @@ WriteTarget IndexRegistry::write_target(const std::string& name, bool require_al
 }
 
 std::string IndexRegistry::single(const std::string& name) const {
-    if (metadata(name)) return name;
+    if (exists(name)) return name;
     ExpandOptions options;
     options.allow_no_indices = false;
     if (is_pattern(name)) throw index_not_found(name);
@@ -585,9 +709,13 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
     const IndexMetadata& metadata_now = need(known, index);
     JsonTree mappings = JsonTree::parse(metadata_now.mappings);
     merge_mappings(mappings, normalise_mappings(JsonTree::parse(body)));
+    check_field_limit(mappings, settings_of(metadata_now.settings));
+    check_field_aliases(mappings, store_->info(index).fields);
     for (const io::VectorMapping& vector : vector_mappings(mappings)) {
         try {
             store_->add_vector_field(index, vector);
+        } catch (const StorageError&) {
+            throw;
         } catch (const Error& error) {
             throw illegal_argument(error.what());
         }
@@ -597,25 +725,93 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
 }
 
 void IndexRegistry::put_alias(const std::string& index, const std::string& alias,
-                              std::string_view body) {
-    check_alias_name(alias, *store_);
-    const JsonTree content = normalise_alias(JsonTree::parse(body));
-    const std::lock_guard one(impl_->change);
-    const auto known = metadata(index);
-    auto aliases = need(known, index).aliases;
-    aliases.insert_or_assign(alias, content.json());
-    store_->set_attributes(index, {{"aliases", aliases_json(aliases)}});
-    impl_->forget(index);
+                              const std::string& body) {
+    change_aliases({{AliasChange::Kind::add, index, alias, body}});
 }
 
-bool IndexRegistry::remove_alias(const std::string& index, const std::string& alias) {
+namespace {
+
+using Metadata = std::shared_ptr<const IndexMetadata>;
+
+void write_aliases(io::IndexStore& store, const IndexMetadata& metadata) {
+    store.set_attributes(metadata.name, {{"aliases", aliases_json(metadata.aliases)}});
+}
+
+/// Aliases of several indices, each in its own file: what was written before one that cannot be is
+/// taken back.
+void write_aliases(io::IndexStore& store, const std::vector<Metadata>& before,
+                   const std::vector<Metadata>& after) {
+    std::size_t written = 0;
+    try {
+        for (; written < after.size(); ++written)
+            write_aliases(store, *after[written]);
+    } catch (...) {
+        while (written > 0) {
+            const IndexMetadata& old = *before[--written];
+            try {
+                write_aliases(store, old);
+            } catch (const Error& error) {
+                spdlog::error("the aliases of index {} are left half changed: {}", old.name,
+                              error.what());
+            }
+        }
+        throw;
+    }
+}
+
+}  // namespace
+
+void IndexRegistry::change_aliases(const std::vector<AliasChange>& changes) {
+    std::set<std::string> going;
+    for (const AliasChange& change : changes) {
+        if (change.kind == AliasChange::Kind::remove_index) going.insert(change.index);
+    }
     const std::lock_guard one(impl_->change);
-    const auto known = metadata(index);
-    auto aliases = need(known, index).aliases;
-    if (aliases.erase(alias) == 0) return false;
-    store_->set_attributes(index, {{"aliases", aliases_json(aliases)}});
-    impl_->forget(index);
-    return true;
+    std::map<std::string, Metadata> known;
+    std::map<std::string, std::map<std::string, std::string>> aliases;
+    for (const AliasChange& change : changes) {
+        Metadata& index = known[change.index];
+        if (going.contains(change.index)) {
+            if (!exists(change.index)) throw index_not_found(change.index);
+            continue;
+        }
+        if (!index) {
+            index = metadata(change.index);
+            aliases[change.index] = need(index, change.index).aliases;
+        }
+        if (change.kind == AliasChange::Kind::remove) {
+            aliases[change.index].erase(change.alias);
+            continue;
+        }
+        check_alias_name(change.alias, *store_, going);
+        const JsonTree content = normalise_alias(change.alias, JsonTree::parse(change.content));
+        aliases[change.index].insert_or_assign(change.alias, content.json());
+    }
+    std::vector<Metadata> before;
+    std::vector<Metadata> after;
+    for (auto& [name, changed] : aliases) {
+        if (changed == known[name]->aliases) continue;
+        auto made = std::make_shared<IndexMetadata>(*known[name]);
+        made->aliases = std::move(changed);
+        before.push_back(known[name]);
+        after.push_back(std::move(made));
+    }
+    impl_->publish(before);  // so that nobody reads the files while they change
+    write_aliases(*store_, before, after);
+    impl_->publish(after);
+    bool removed = false;
+    try {
+        for (const std::string& index : going) {
+            if (!store_->remove(index)) throw index_not_found(index);
+            impl_->forget(index);
+            removed = true;
+        }
+    } catch (const StorageError&) {
+        if (removed) throw;  // what is deleted does not come back
+        write_aliases(*store_, after, before);
+        impl_->publish(before);
+        throw;
+    }
 }
 
 void IndexRegistry::count_context(const std::string& index, int change) {
@@ -643,9 +839,13 @@ void IndexRegistry::put_template(TemplateKind kind, const std::string& name, std
     if (given.find("data_stream") != nullptr)
         throw illegal_argument("data streams are not supported");
     Blueprint checked;
+    if (kind == TemplateKind::composable) impl_->add_components(given, checked);
     const JsonTree* content = kind == TemplateKind::legacy ? &given : given.find("template");
     if (content != nullptr) checked.add(*content);
     check_settings(checked.settings);
+    check_field_limit(checked.mappings, checked.settings);
+    // A component's aliases may lead to fields of another one.
+    if (kind != TemplateKind::component) check_field_aliases(checked.mappings);
     vector_mappings(checked.mappings);
     const StateFile::States components = impl_->file(TemplateKind::component).read();
     for (const std::string& component : strings_of(given.find("composed_of"))) {

@@ -51,6 +51,15 @@ struct StoredTemplate {
     std::string json;  ///< as it was put
 };
 
+/// One step of a change of aliases, for one concrete index.
+struct AliasChange {
+    enum class Kind { add, remove, remove_index };
+    Kind kind = Kind::add;
+    std::string index;
+    std::string alias;    ///< not of remove_index
+    std::string content;  ///< of add, as JSON: {"filter", "routing", "is_write_index", ...}
+};
+
 struct ExpandOptions {
     bool ignore_unavailable = false;
     bool allow_no_indices = true;
@@ -58,6 +67,8 @@ struct ExpandOptions {
 
 /// Thread-safe; blocks for files. Settings, mappings and aliases lie in the index itself, so that
 /// they are changed as safely as documents and go with it; templates in files beside the indices.
+/// Whoever asks for an index whose files are damaged gets a StorageError; questions about names
+/// pass over its aliases.
 class IndexRegistry {
   public:
     explicit IndexRegistry(std::shared_ptr<io::IndexStore> store);
@@ -71,7 +82,7 @@ class IndexRegistry {
     void create_for_write(const std::string& name);
     void set_auto_create(AutoCreate rules);
     /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Throws ApiError 404
-    /// index_not_found_exception as the options say.
+    /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
                                     const ExpandOptions& options = {}) const;
     /// Of one index that a search of `expression` reaches through aliases alone: their filters, one
@@ -85,13 +96,18 @@ class IndexRegistry {
     /// Deletes index and metadata.
     void remove(const std::string& index);
 
+    /// There is an index of this name, be its files good or bad.
+    bool exists(const std::string& index) const;
     /// Null when there is no such index.
     std::shared_ptr<const IndexMetadata> metadata(const std::string& index) const;
+    /// Null also when it cannot be read, which the log says once.
+    std::shared_ptr<const IndexMetadata> readable(const std::string& index) const;
     void put_settings(const std::string& index, std::string_view body);
     void put_mappings(const std::string& index, std::string_view body);
-    void put_alias(const std::string& index, const std::string& alias, std::string_view body);
-    /// False when the index has no such alias.
-    bool remove_alias(const std::string& index, const std::string& alias);
+    void put_alias(const std::string& index, const std::string& alias, const std::string& body);
+    /// All of them, in their order, or none; whoever looks at names meanwhile sees them all or
+    /// none. Indices are removed last. Throws ApiError for what cannot be.
+    void change_aliases(const std::vector<AliasChange>& changes);
 
     /// Scrolls and points in time that read an index, for its statistics.
     void count_context(const std::string& index, int change);
@@ -111,6 +127,9 @@ class IndexRegistry {
 
   private:
     struct Impl;
+    std::vector<std::shared_ptr<const IndexMetadata>> all() const;
+    std::vector<std::shared_ptr<const IndexMetadata>> holders(const std::string& alias) const;
+
     std::shared_ptr<io::IndexStore> store_;
     std::unique_ptr<Impl> impl_;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
+#include <limits>
 
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
@@ -107,9 +109,32 @@ void check_field(const JsonTree& field, const std::string& path) {
     if (type.empty() && field.find("properties") == nullptr && !field.empty() &&
         field.find("dynamic") == nullptr && field.find("enabled") == nullptr)
         throw mapping_error("Failed to parse mapping: No type specified for field [" + path + "]");
+    if (type == "alias" && field.find("path") == nullptr)
+        throw mapping_error(
+            "Failed to parse mapping: The [path] property must be specified for "
+            "field [" +
+            path + "].");
+    const JsonTree* element = field.find("element_type");
+    if (element != nullptr && element->content() == "bit")
+        throw mapping_error("Failed to parse mapping: The [element_type] [bit] of field [" + path +
+                            "] is not supported; known: float, byte");
     if (const JsonTree* properties = field.find("properties"))
         check_properties(*properties, path + ".");
     if (const JsonTree* fields = field.find("fields")) check_properties(*fields, path + ".");
+}
+
+/// Every field of mappings with its path, objects before what is in them.
+void visit_fields(
+    const JsonTree& mappings, const std::string& prefix,
+    const std::function<void(const JsonTree& field, const std::string& path)>& visit) {
+    for (const char* group : {"properties", "fields"}) {
+        const JsonTree* fields = mappings.find(group);
+        if (fields == nullptr) continue;
+        for (const auto& [name, field] : fields->members()) {
+            visit(field, prefix + name);
+            visit_fields(field, prefix + name + ".", visit);
+        }
+    }
 }
 
 void check_properties(const JsonTree& properties, const std::string& prefix) {
@@ -214,6 +239,84 @@ void merge_properties(JsonTree& into, const JsonTree& added, const std::string& 
     }
 }
 
+bool is_field(std::string_view type) {
+    return !type.empty() && type != "object" && type != "nested";
+}
+
+/// Members of a flattened object are fields that no mapping lists.
+bool lies_in_flattened(const std::map<std::string, std::string, std::less<>>& types,
+                       std::string_view path) {
+    for (std::size_t dot = path.rfind('.'); dot != std::string_view::npos;
+         dot = path.substr(0, dot).rfind('.')) {
+        const auto around = types.find(path.substr(0, dot));
+        if (around != types.end() &&
+            (around->second == "flattened" || around->second == "flat_object"))
+            return true;
+    }
+    return false;
+}
+
+/// Formats of dates that are read here whatever the mapping says.
+bool reads_date_format(std::string_view format) {
+    constexpr std::array<std::string_view, 14> kRead = {"date_optional_time",
+                                                        "strict_date_optional_time",
+                                                        "strict_date_optional_time_nanos",
+                                                        "epoch_millis",
+                                                        "iso8601",
+                                                        "date",
+                                                        "strict_date",
+                                                        "date_time",
+                                                        "strict_date_time",
+                                                        "date_time_no_millis",
+                                                        "strict_date_time_no_millis",
+                                                        "yyyy-MM-dd",
+                                                        "yyyy/MM/dd",
+                                                        "yyyy/MM/dd HH:mm:ss"};
+    while (!format.empty()) {
+        const std::size_t end = std::min(format.find("||"), format.size());
+        const std::string_view one = format.substr(0, end);
+        if (std::find(kRead.begin(), kRead.end(), one) == kRead.end()) return false;
+        format.remove_prefix(std::min(end + 2, format.size()));
+    }
+    return true;
+}
+
+/// What a field's option says that is not done, as a warning names it; empty when all is well.
+std::string ignored(const std::string& option, const std::string& value) {
+    constexpr std::array<std::string_view, 4> kUnknown = {"copy_to", "null_value", "normalizer",
+                                                          "ignore_above"};
+    constexpr std::array<std::string_view, 3> kAnalyzers = {"analyzer", "search_analyzer",
+                                                            "search_quote_analyzer"};
+    const std::string with_value = option + ": " + value;
+    const auto is_in = [&](const auto& names) {
+        return std::find(names.begin(), names.end(), option) != names.end();
+    };
+    if (is_in(kUnknown)) return option;
+    if (is_in(kAnalyzers)) return value == "standard" || value == "default" ? "" : with_value;
+    if (option == "format") return reads_date_format(value) ? "" : with_value;
+    const bool off = (option == "dynamic" || option == "coerce") && value == "false";
+    const bool bytes = option == "element_type" && value == "byte";
+    return off || bytes ? with_value : "";
+}
+
+void note_ignored(const JsonTree& field, const std::string& path,
+                  std::map<std::string, std::vector<std::string>>& fields) {
+    for (const auto& [option, value] : field.members()) {
+        if (value.is_null() || value.is_object()) continue;
+        const std::string what = ignored(option, value.content());
+        if (!what.empty()) fields[what].push_back(path);
+    }
+}
+
+std::string shortened(const std::vector<std::string>& paths) {
+    constexpr std::size_t kShown = 10;
+    std::string list;
+    for (std::size_t i = 0; i < std::min(paths.size(), kShown); ++i)
+        list += (i > 0 ? ", " : "") + paths[i];
+    if (paths.size() > kShown) list += " and " + std::to_string(paths.size() - kShown) + " more";
+    return list;
+}
+
 }  // namespace
 
 FlatSettings flatten_settings(const JsonTree& settings) {
@@ -253,6 +356,58 @@ void check_settings(const FlatSettings& settings) {
     check_number(settings, "index.number_of_shards", 1, 1024);
     check_number(settings, "index.number_of_replicas", 0, 1'000'000);
     check_number(settings, "index.max_result_window", 1, 1'000'000'000);
+}
+
+void check_field_limit(const JsonTree& mappings, const FlatSettings& settings) {
+    constexpr std::string_view kLimit = "index.mapping.total_fields.limit";
+    check_number(settings, kLimit, 0, std::numeric_limits<int>::max());
+    const std::string text = setting(settings, kLimit);
+    std::size_t limit = 1000;
+    std::from_chars(text.data(), text.data() + text.size(), limit);
+    std::size_t count = 0;
+    visit_fields(mappings, "", [&](const JsonTree&, const std::string&) { ++count; });
+    if (count > limit)
+        throw illegal_argument("Limit of total fields [" + std::to_string(limit) +
+                               "] has been exceeded");
+}
+
+void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldInfo>& brought) {
+    std::map<std::string, std::string, std::less<>> types;
+    for (const io::FieldInfo& field : brought) {
+        types[field.path] = field.type;
+        if (field.type == "text") types[field.path + ".keyword"] = "keyword";
+    }
+    visit_fields(mappings, "", [&](const JsonTree& field, const std::string& path) {
+        types[path] = type_of(field);
+    });
+    visit_fields(mappings, "", [&](const JsonTree& field, const std::string& path) {
+        const JsonTree* given = type_of(field) == "alias" ? field.find("path") : nullptr;
+        if (given == nullptr) return;
+        const std::string target = given->content();
+        const auto refuse = [&](const std::string& why) {
+            throw mapping_error("Invalid [path] value [" + target + "] for field alias [" + path +
+                                "]: " + why);
+        };
+        if (target == path) refuse("an alias cannot refer to itself.");
+        const auto found = types.find(target);
+        const std::string type = found == types.end() ? "" : found->second;
+        if (type == "alias") refuse("an alias cannot refer to another alias.");
+        if (is_field(type) || lies_in_flattened(types, target)) return;
+        refuse("an alias must refer to an existing field in the mappings.");
+    });
+}
+
+std::vector<std::string> ignored_options(const JsonTree& mappings) {
+    std::map<std::string, std::vector<std::string>> fields;
+    note_ignored(mappings, "_doc", fields);
+    visit_fields(mappings, "", [&](const JsonTree& field, const std::string& path) {
+        note_ignored(field, path, fields);
+    });
+    std::vector<std::string> texts;
+    for (const auto& [option, paths] : fields)
+        texts.push_back("the mapping option [" + option + "] has no effect here; it is set for [" +
+                        shortened(paths) + "]");
+    return texts;
 }
 
 JsonTree normalise_mappings(const JsonTree& mappings) {

@@ -24,6 +24,15 @@ std::string setting(const FlatSettings& settings, std::string_view name);
 /// Throws ApiError 400 for what cannot be: a bad number of shards, a setting of no known kind.
 void check_settings(const FlatSettings& settings);
 
+/// Throws ApiError 400 when mappings have more fields than `index.mapping.total_fields.limit`
+/// (1000).
+void check_field_limit(const JsonTree& mappings, const FlatSettings& settings);
+/// Throws ApiError 400 (mapper_parsing_exception) for a field alias that leads to no field, to
+/// another alias or to itself. `brought`: what documents have brought beside the mappings.
+void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldInfo>& brought = {});
+/// What mappings ask for and do not get, in words; each names an option and its fields.
+std::vector<std::string> ignored_options(const JsonTree& mappings);
+
 /// Takes off the type that mappings had around them once, and checks the fields. Throws ApiError
 /// 400 (mapper_parsing_exception).
 JsonTree normalise_mappings(const JsonTree& mappings);

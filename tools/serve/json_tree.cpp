@@ -7,6 +7,13 @@
 
 namespace penstock::serve {
 
+namespace {
+
+/// Looking through so many members is quicker than a table.
+constexpr std::size_t kFewMembers = 32;
+
+}  // namespace
+
 JsonTree JsonTree::from(document::Value value) {
     JsonTree tree;
     if (!value.is_object()) {
@@ -14,7 +21,7 @@ JsonTree JsonTree::from(document::Value value) {
         return tree;
     }
     for (const document::Member& member : value.as_object())
-        tree.members_.emplace_back(member.key(), from(member.value));
+        tree.add(std::string(member.key()), from(member.value));
     return tree;
 }
 
@@ -43,7 +50,24 @@ std::string JsonTree::content() const {
     return std::string(value.as_string());
 }
 
+void JsonTree::note_place(std::size_t place) {
+    places_.insert_or_assign(members_[place].first, place);
+}
+
+JsonTree& JsonTree::add(std::string name, JsonTree value) {
+    members_.emplace_back(std::move(name), std::move(value));
+    if (members_.size() > kFewMembers) {
+        for (std::size_t i = places_.size(); i < members_.size(); ++i)
+            note_place(i);
+    }
+    return members_.back().second;
+}
+
 const JsonTree* JsonTree::find(std::string_view name) const {
+    if (!places_.empty()) {
+        const auto found = places_.find(name);
+        return found == places_.end() ? nullptr : &members_[found->second].second;
+    }
     const auto found = std::find_if(members_.begin(), members_.end(),
                                     [&](const auto& member) { return member.first == name; });
     return found == members_.end() ? nullptr : &found->second;
@@ -52,11 +76,14 @@ const JsonTree* JsonTree::find(std::string_view name) const {
 JsonTree& JsonTree::at(std::string_view name) {
     leaf_.clear();
     if (const JsonTree* found = find(name)) return const_cast<JsonTree&>(*found);
-    return members_.emplace_back(std::string(name), JsonTree()).second;
+    return add(std::string(name), JsonTree());
 }
 
 void JsonTree::remove(std::string_view name) {
     std::erase_if(members_, [&](const auto& member) { return member.first == name; });
+    places_.clear();
+    for (std::size_t i = 0; members_.size() > kFewMembers && i < members_.size(); ++i)
+        note_place(i);
 }
 
 void JsonTree::merge(const JsonTree& other) {

@@ -1,8 +1,11 @@
 // JSON that can be changed: settings and mappings, which requests merge into one another.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -32,7 +35,6 @@ class JsonTree {
 
     using Members = std::vector<std::pair<std::string, JsonTree>>;
     const Members& members() const { return members_; }
-    Members& members() { return members_; }
     const JsonTree* find(std::string_view name) const;
     /// The member, made as an empty object when it is not there.
     JsonTree& at(std::string_view name);
@@ -45,8 +47,16 @@ class JsonTree {
     std::string json() const;
 
   private:
+    struct NameHash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
+    JsonTree& add(std::string name, JsonTree value);
+    void note_place(std::size_t place);
+
     Members members_;
     std::string leaf_;
+    /// Where the members of a large object are; empty for a small one.
+    std::unordered_map<std::string, std::size_t, NameHash, std::equal_to<>> places_;
 };
 
 }  // namespace penstock::serve

@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,6 +59,16 @@ class ServeFixture : public testing::Test {
         node.store.reset();
         node.store = io::IndexStore::open(directory.native());
         node.indices = std::make_shared<IndexRegistry>(node.store);
+    }
+
+    /// What a disk does to a file; the server starts again.
+    void damage(const std::string& index) {
+        node.indices.reset();
+        node.store.reset();
+        const std::filesystem::path file = directory / "indices" / index / "index.db";
+        std::filesystem::remove(file.native() + "-wal");
+        std::ofstream(file) << std::string(50'000, 'x');
+        open();
     }
 
     /// `target`: "/index/_search?size=1". What a handler throws is thrown, unless it is an

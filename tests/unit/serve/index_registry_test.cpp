@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
+#include "engine/runtime/error.h"
 #include "tests/unit/serve/fixture.h"
 
 namespace penstock::serve {
@@ -139,6 +143,165 @@ TEST_F(IndexApi, Aliases) {
     EXPECT_THAT(refusal(400, "PUT", "/a/_alias/b"), HasSubstr("invalid_alias_name_exception"));
     open();
     EXPECT_EQ(node.indices->write_target("al").index, "b");
+}
+
+/// All actions or none: an alias that moves is never gone, and one bad action undoes the others.
+TEST_F(IndexApi, AliasActionsAreDoneTogether) {
+    call("PUT", "/a", R"({"aliases":{"live":{}}})");
+    call("PUT", "/b");
+    const auto actions = [&](int status, const std::string& list) {
+        return refusal(status, "POST", "/_aliases", R"({"actions":[)" + list + "]}");
+    };
+    const std::string move = R"({"remove":{"index":"a","alias":"live"}},)";
+    actions(404, move + R"({"add":{"index":"none","alias":"live"}})");
+    actions(404, move + R"({"remove":{"index":"b","alias":"none"}})");
+    actions(400, move + R"({"add":{"index":"b","alias":"b"}})");
+    actions(400, move + R"({"add":{"index":"b","alias":"live","nonsense":1}})");
+    EXPECT_THAT(actions(400, move + R"({"add":{"index":"b","alias":"x","filter":{"nope":{}}}})"),
+                HasSubstr("failed to parse filter for alias [x]"));
+    EXPECT_THAT(node.indices->expand("live"), ElementsAre("a"));
+    // While one thread moves the alias to and fro, it always leads to one index.
+    std::atomic<bool> stop = false;
+    std::atomic<int> wrong = 0;
+    std::thread reader([&] {
+        while (!stop)
+            wrong += node.indices->expand("live").size() == 1 ? 0 : 1;
+    });
+    for (int i = 0; i < 20; ++i) {
+        const std::string from = i % 2 == 0 ? "a" : "b";
+        const std::string to = i % 2 == 0 ? "b" : "a";
+        actions(200, R"({"remove":{"index":")" + from + R"(","alias":"live"}},{"add":{"index":")" +
+                         to + R"(","alias":"live"}})");
+    }
+    stop = true;
+    reader.join();
+    EXPECT_EQ(wrong, 0);
+    // An index may be replaced by an alias of its name.
+    actions(200, R"({"remove_index":{"index":"a"}},{"add":{"index":"b","alias":"a"}})");
+    EXPECT_THAT(node.indices->expand("a"), ElementsAre("b"));
+    EXPECT_THAT(actions(400, R"({"remove_index":{"index":"a"}})"), HasSubstr("matches an alias"));
+}
+
+TEST_F(IndexApi, ADamagedIndexHarmsNoOther) {
+    call("PUT", "/bad", R"({"aliases":{"lost":{}}})");
+    call("PUT", "/good", R"({"aliases":{"al":{}}})");
+    damage("bad");
+    EXPECT_THAT(node.indices->expand("good"), ElementsAre("good"));
+    EXPECT_THAT(node.indices->expand("al,go*"), ElementsAre("good"));
+    EXPECT_EQ(node.indices->write_target("al").index, "good");
+    EXPECT_FALSE(node.indices->write_target("fresh").exists);
+    EXPECT_EQ(call("PUT", "/fresh").status, 200);
+    EXPECT_EQ(call("GET", "/_alias/al").body, R"({"good":{"aliases":{"al":{}}}})");
+    EXPECT_THROW(node.indices->metadata("bad"), StorageError);
+    EXPECT_EQ(call("DELETE", "/bad").status, 200) << "so that it can be built again";
+    EXPECT_EQ(call("PUT", "/bad").status, 200);
+}
+
+TEST_F(IndexApi, NamesOfAliasesKeepToTheRules) {
+    call("PUT", "/a");
+    for (const char* name : {"A*b", "A b", "-A", "a%2Cb", "_A", "A,c"}) {
+        EXPECT_THAT(refusal(400, "PUT", std::string("/a/_alias/") + name),
+                    HasSubstr("invalid_alias_name_exception"))
+            << name;
+    }
+    EXPECT_EQ(call("PUT", "/a/_alias/Capital").status, 200);
+    EXPECT_THAT(refusal(400, "PUT", "/b", R"({"aliases":{"x":{"filter":{"nope":1}}}})"),
+                HasSubstr("failed to parse filter for alias [x]"));
+    EXPECT_EQ(call("HEAD", "/b").status, 404);
+}
+
+TEST_F(IndexApi, ExpressionsHaveALimit) {
+    call("PUT", "/a");
+    std::string many = "a";
+    while (many.size() < 16'000)
+        many += ",a,a*";
+    EXPECT_THAT(node.indices->expand(many), ElementsAre("a"));
+    EXPECT_THROW(node.indices->expand(many + many), ApiError);
+    EXPECT_THAT(node.indices->expand("a*,-a,a*"), ElementsAre("a"));
+}
+
+TEST_F(IndexApi, FieldAliasesLeadToFields) {
+    const auto put_field = [&](int status, const std::string& name, const std::string& path) {
+        return refusal(
+            status, "PUT", "/a/_mapping",
+            R"({"properties":{")" + name + R"(":{"type":"alias","path":")" + path + "\"}}}");
+    };
+    call("PUT", "/a",
+         R"({"mappings":{"properties":{"t":{"type":"text","fields":)"
+         R"({"raw":{"type":"keyword"}}},"f":{"type":"flattened"},"o":{"properties":)"
+         R"({"x":{"type":"long"}}}}}})");
+    put("a", R"({"brought":1,"words":"some"})");
+    put_field(200, "a1", "t");
+    put_field(200, "a2", "t.raw");
+    put_field(200, "a3", "o.x");
+    put_field(200, "a4", "f.any");
+    put_field(200, "a5", "brought");
+    put_field(200, "a6", "words.keyword");
+    EXPECT_THAT(put_field(400, "b", "b"),
+                HasSubstr("Invalid [path] value [b] for field alias [b]: an alias cannot refer to "
+                          "itself."));
+    EXPECT_THAT(put_field(400, "b", "a1"), HasSubstr("an alias cannot refer to another alias."));
+    EXPECT_THAT(put_field(400, "b", "none"),
+                HasSubstr("an alias must refer to an existing field in the mappings."));
+    EXPECT_THAT(put_field(400, "b", "o"), HasSubstr("must refer to an existing field"));
+    const std::string circle = R"("mappings":{"properties":{"x":{"type":"alias","path":"y"},)"
+                               R"("y":{"type":"alias","path":"x"}}})";
+    refusal(400, "PUT", "/b", "{" + circle + "}");
+    refusal(400, "PUT", "/_template/t", R"({"index_patterns":["*"],)" + circle + "}");
+    refusal(400, "PUT", "/_index_template/t",
+            R"({"index_patterns":["*"],"template":{)" + circle + "}}");
+    EXPECT_THAT(refusal(400, "PUT", "/b", R"({"mappings":{"properties":{"x":{"type":"alias"}}}})"),
+                HasSubstr("The [path] property must be specified for field [x]."));
+}
+
+std::string wide_mappings(int fields) {
+    std::string properties;
+    for (int i = 0; i < fields; ++i)
+        properties += (i > 0 ? ",\"f" : "\"f") + std::to_string(i) + R"(":{"type":"keyword"})";
+    return R"({"properties":{)" + properties + "}}";
+}
+
+TEST_F(IndexApi, MappingsHaveALimitOfFields) {
+    const std::string body = R"({"mappings":)" + wide_mappings(1001);
+    EXPECT_THAT(refusal(400, "PUT", "/a", body + "}"),
+                HasSubstr("Limit of total fields [1000] has been exceeded"));
+    EXPECT_EQ(
+        call("PUT", "/a", body + R"(,"settings":{"mapping.total_fields.limit":1500}})").status,
+        200);
+    EXPECT_THAT(refusal(400, "PUT", "/a/_mapping", wide_mappings(1501)), HasSubstr("[1500]"));
+    EXPECT_EQ(call("PUT", "/a/_mapping", wide_mappings(1500)).status, 200);
+    refusal(400, "PUT", "/_index_template/t",
+            R"({"index_patterns":["x"],"template":)" + body + "}}");
+}
+
+TEST_F(IndexApi, WarnsOfWhatMappingsAskForInVain) {
+    const auto warnings = [&](const std::string& properties) {
+        call("DELETE", "/a");
+        const Response response =
+            call("PUT", "/a", R"({"mappings":{"properties":{)" + properties + "}}}");
+        EXPECT_EQ(response.status, 200) << response.body;
+        std::string all;
+        for (const auto& [name, value] : response.headers)
+            all += name + ": " + value + "\n";
+        return all;
+    };
+    EXPECT_EQ(warnings(R"("a":{"type":"date","format":"strict_date_optional_time||epoch_millis"},)"
+                       R"("b":{"type":"keyword","store":true})"),
+              "");
+    EXPECT_EQ(warnings(R"("a":{"type":"date","format":"epoch_second"},)"
+                       R"("b\"":{"type":"keyword","ignore_above":8},)"
+                       R"("c":{"properties":{"d":{"type":"keyword","ignore_above":8}}})"),
+              "Warning: 299 Elasticsearch-" + node.compat.number() +
+                  "-unknown \"the mapping option [format: epoch_second] has no effect here; it is "
+                  "set for [a]\"\n"
+                  "Warning: 299 Elasticsearch-" +
+                  node.compat.number() +
+                  "-unknown \"the mapping option [ignore_above] has no effect here; it is set for "
+                  "[b\\\", c.d]\"\n");
+    EXPECT_THAT(refusal(400, "PUT", "/x",
+                        R"({"mappings":{"properties":{"v":{"type":"dense_vector",)"
+                        R"("element_type":"bit"}}}})"),
+                HasSubstr("[element_type] [bit] of field [v] is not supported"));
 }
 
 TEST_F(IndexApi, TemplatesShapeNewIndices) {
