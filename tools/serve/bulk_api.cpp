@@ -5,7 +5,6 @@
 #include "engine/document/json_writer.h"
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
 
@@ -69,8 +68,9 @@ struct Defaults {
     std::string index;
     std::string routing;
     std::optional<std::string> pipeline;
-    std::string source_in_answer;
+    std::optional<SourceFilter> source_in_answer;
     bool require_alias = false;
+    bool require_data_stream = false;
 };
 
 constexpr std::string_view kNames[] = {"index", "create", "delete", "update"};
@@ -85,10 +85,6 @@ WriteKind kind_of(std::string_view name, std::size_t line) {
                            std::string(name) + "]");
 }
 
-std::string text_of(const Value& value) {
-    return value.is_string() ? std::string(value.as_string()) : json_text(value);
-}
-
 std::int64_t number_of(const Value& value, std::string_view name, std::size_t line) {
     if (value.is_integer()) return value.as_integer();
     throw illegal_argument("Action/metadata line [" + std::to_string(line) + "]: [" +
@@ -100,17 +96,17 @@ void take_parameter(WriteRequest& write, std::string_view name, const Value& val
     if (name.starts_with('_') && name != "_index" && name != "_id" && name != "_source")
         name.remove_prefix(1);  // as it was named before version 7
     if (name == "_index") {
-        write.index = text_of(value);
+        write.index = content_of(value);
     } else if (name == "_id") {
-        write.id = text_of(value);
+        write.id = content_of(value);
         write.empty_id = write.id.empty();
     } else if (name == "routing") {
-        write.routing = text_of(value);
+        write.routing = content_of(value);
     } else if (name == "version") {
         write.version = number_of(value, name, line);
     } else if (name == "version_type") {
-        const auto type = version_type(text_of(value));
-        if (!type) throw illegal_argument("No version type match [" + text_of(value) + "]");
+        const auto type = version_type(content_of(value));
+        if (!type) throw illegal_argument("No version type match [" + content_of(value) + "]");
         write.version_type = *type;
     } else if (name == "if_seq_no") {
         write.if_seq_no = number_of(value, name, line);
@@ -119,18 +115,19 @@ void take_parameter(WriteRequest& write, std::string_view name, const Value& val
     } else if (name == "retry_on_conflict") {
         write.retry_on_conflict = static_cast<int>(number_of(value, name, line));
     } else if (name == "pipeline") {
-        write.pipeline = text_of(value);
+        write.pipeline = content_of(value);
     } else if (name == "require_alias") {
         write.require_alias = value.is_boolean() && value.as_boolean();
+    } else if (name == "require_data_stream") {
+        write.require_data_stream = value.is_boolean() && value.as_boolean();
     } else if (name == "op_type" && write.kind == WriteKind::index) {
-        if (text_of(value) == "create") write.kind = WriteKind::create;
+        if (content_of(value) == "create") write.kind = WriteKind::create;
     } else if (name == "_source") {
-        write.source_in_answer = json_text(value);
+        write.source_in_answer = SourceFilter::from(value);
     } else if (name == "type") {
-        if (text_of(value) != "_doc")
+        if (content_of(value) != "_doc")
             throw illegal_argument("mapping types are gone: [_type] can only be [_doc]");
-    } else if (name != "dynamic_templates" && name != "list_executed_pipelines" &&
-               name != "require_data_stream") {
+    } else if (name != "dynamic_templates" && name != "list_executed_pipelines") {
         throw illegal_argument("Action/metadata line [" + std::to_string(line) +
                                "] contains an unknown parameter [" + std::string(name) + "]");
     }
@@ -157,6 +154,7 @@ WriteRequest parse_action(std::string_view text, std::size_t line, const Default
     write.routing = defaults.routing;
     write.pipeline = defaults.pipeline;
     write.require_alias = defaults.require_alias;
+    write.require_data_stream = defaults.require_data_stream;
     write.source_in_answer = defaults.source_in_answer;
     if (!only.value.is_object())
         throw illegal_argument(place + ", expected START_OBJECT after [" + std::string(only.key()) +
@@ -177,13 +175,15 @@ std::optional<std::string> mistake_in(const WriteRequest& write) {
     return std::nullopt;
 }
 
-/// The whole of one request's answers, as text.
+/// The answer of one request, written as its items are done. The text is long: it is built in
+/// place, and its beginning, which tells how things went, goes before it at the end.
 class Answers {
   public:
-    Answers(bool refresh, bool with_type) : refresh_(refresh), with_type_(with_type) {}
+    Answers(bool refresh, bool with_type)
+        : text_(kHeadBytes, ' '), refresh_(refresh), with_type_(with_type) {}
 
     void add(WriteKind kind, const WriteAnswer& answer) {
-        if (!text_.empty()) text_.push_back(',');
+        if (count_ > 0) text_.push_back(',');
         text_ += "{\"" + std::string(kNames[static_cast<std::size_t>(kind)]) + "\":{";
         if (answer.error) {
             errors_ = true;
@@ -202,10 +202,22 @@ class Answers {
     }
 
     std::size_t count() const { return count_; }
-    bool errors() const { return errors_; }
-    const std::string& items() const { return text_; }
+    std::size_t memory() const { return text_.capacity(); }
+
+    /// `ingest_millis`: negative when no pipeline ran.
+    std::string finish(std::int64_t took_millis, std::int64_t ingest_millis) {
+        std::string head = std::string("{\"errors\":") + (errors_ ? "true" : "false") +
+                           ",\"took\":" + std::to_string(took_millis);
+        if (ingest_millis >= 0) head += ",\"ingest_took\":" + std::to_string(ingest_millis);
+        text_.replace(0, kHeadBytes, head + ",\"items\":[");
+        text_ += "]}";
+        return std::move(text_);
+    }
 
   private:
+    /// No beginning is longer, so that putting it in never moves the text to another place.
+    static constexpr std::size_t kHeadBytes = 128;
+
     std::string text_;
     std::size_t count_ = 0;
     bool refresh_;
@@ -218,16 +230,18 @@ class Bulk {
     Bulk(Node& node, Request& request)
         : node_(node),
           lease_(*node.budget),
+          answers_lease_(*node.budget),
           lines_(*request.body, lease_),
           writer_(node, request),
-          answers_(refreshes(request.query),
+          answers_(writer_.options().refresh,
                    node.compat.is_elasticsearch() && node.compat.major == 7) {
         defaults_.index = request.part("index");
         defaults_.routing = request.query.text("routing");
         defaults_.require_alias = request.query.flag("require_alias");
+        defaults_.require_data_stream = request.query.flag("require_data_stream");
         const SourceFilter filter = SourceFilter::from(request.query);
         if (request.query.has("_source") || !filter.keeps_all())
-            defaults_.source_in_answer = filter.json();
+            defaults_.source_in_answer = filter;
         if (request.query.has("pipeline")) defaults_.pipeline = request.query.text("pipeline");
         if (!lease_.grow_to(window_of(request))) {
             throw ApiError(429, "es_rejected_execution_exception",
@@ -240,8 +254,10 @@ class Bulk {
     awaitable<Response> run() {
         const auto begin = std::chrono::steady_clock::now();
         try {
-            while (co_await read_batch())
+            while (co_await read_batch()) {
                 co_await write_batch();
+                keep_answers();
+            }
         } catch (const ApiError& error) {
             throw with_what_is_done(error);
         }
@@ -250,26 +266,12 @@ class Bulk {
             throw ApiError(400, "parse_exception", "request body is required");
         if (answers_.count() == 0) throw action_validation({"no requests added"});
         const auto took = std::chrono::steady_clock::now() - begin;
-        std::string out;
-        JsonWriter json(out);
-        json.object([&] {
-            json.member("errors", answers_.errors());
-            json.member("took",
-                        std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
-            if (writer_.ingest_millis() >= 0) json.member("ingest_took", writer_.ingest_millis());
-            json.member_raw("items", "[" + answers_.items() + "]");
-        });
-        co_return Response::json(std::move(out));
+        co_return Response::json(
+            answers_.finish(std::chrono::duration_cast<std::chrono::milliseconds>(took).count(),
+                            writer_.ingest_millis()));
     }
 
   private:
-    static bool refreshes(const Parameters& query) {
-        const std::string value = query.text("refresh", "false");
-        if (value.empty() || value == "true") return true;
-        if (value == "false" || value == "wait_for") return false;
-        throw illegal_argument("Unknown value for refresh: [" + value + "].");
-    }
-
     /// A short bulk takes no more than it is long.
     static std::size_t window_of(const Request& request) {
         const std::string length = request.header("content-length");
@@ -312,6 +314,14 @@ class Bulk {
             answers_.add(kinds[i], answers[i]);
     }
 
+    /// They are shown at the end, and pile up until then.
+    void keep_answers() {
+        if (!answers_lease_.grow_to(answers_.memory()))
+            throw ApiError(429, "circuit_breaking_exception",
+                           "the memory for requests in flight is spent by the answers of this bulk")
+                .retry_after(1);
+    }
+
     /// A mistake late in a long bulk comes when the batches before it are written.
     ApiError with_what_is_done(const ApiError& error) const {
         if (answers_.count() == 0) return error;
@@ -323,6 +333,7 @@ class Bulk {
 
     Node& node_;
     MemoryLease lease_;
+    MemoryLease answers_lease_;
     Lines lines_;
     DocumentWriter writer_;
     Answers answers_;

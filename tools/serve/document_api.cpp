@@ -9,7 +9,6 @@
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
-#include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
 
@@ -38,6 +37,7 @@ WriteRequest write_request(const Request& request, WriteKind kind) {
     write.if_seq_no = request.query.integer("if_seq_no", -1);
     write.if_primary_term = request.query.integer("if_primary_term", -1);
     write.require_alias = request.query.flag("require_alias");
+    write.require_data_stream = request.query.flag("require_data_stream");
     if (request.query.has("pipeline")) write.pipeline = request.query.text("pipeline");
     return write;
 }
@@ -71,16 +71,8 @@ void check(const WriteRequest& write) {
     if (!problems.empty()) throw action_validation(problems);
 }
 
-bool refreshes(const Parameters& query) {
-    const std::string value = query.text("refresh", "false");
-    if (value.empty() || value == "true") return true;
-    if (value == "false" || value == "wait_for") return false;
-    throw illegal_argument("Unknown value for refresh: [" + value + "].");
-}
-
 awaitable<Response> write_one(Node& node, const Request& request, WriteRequest write) {
     check(write);
-    const bool refresh = refreshes(request.query);
     DocumentWriter writer(node, request);
     std::vector<WriteRequest> writes;
     writes.push_back(std::move(write));
@@ -88,17 +80,12 @@ awaitable<Response> write_one(Node& node, const Request& request, WriteRequest w
     const WriteAnswer& answer = answers.front();
     if (answer.error) throw ApiError(*answer.error);
     std::string out = "{";
-    write_answer(answer, refresh, node.compat.is_elasticsearch() && node.compat.major == 7, out);
+    write_answer(answer, writer.options().refresh,
+                 node.compat.is_elasticsearch() && node.compat.major == 7, out);
     Response response = Response::json(out + "}", answer.status);
     if (answer.status == 201)
         response.headers.emplace_back("Location", "/" + answer.index + "/_doc/" + answer.id);
     co_return response;
-}
-
-std::string needed_body(std::string text) {
-    if (text.find_first_not_of(" \t\r\n") == std::string::npos)
-        throw ApiError(400, "parse_exception", "request body is required");
-    return text;
 }
 
 awaitable<std::string> document_text(const Request& request) {
@@ -133,7 +120,7 @@ awaitable<Response> update_document(Node& node, Request& request) {
     write.source = co_await document_text(request);
     write.retry_on_conflict = static_cast<int>(request.query.integer("retry_on_conflict", 0));
     const SourceFilter filter = SourceFilter::from(request.query);
-    if (request.query.has("_source") || !filter.keeps_all()) write.source_in_answer = filter.json();
+    if (request.query.has("_source") || !filter.keeps_all()) write.source_in_answer = filter;
     co_return co_await write_one(node, request, std::move(write));
 }
 
@@ -195,15 +182,16 @@ bool is_stored(const JsonTree& mappings, const std::string& field) {
 
 void write_stored_fields(const Found& found, const View& view, JsonWriter& json) {
     const JsonTree mappings = JsonTree::parse(found.metadata ? found.metadata->mappings : "{}");
-    JsonBody source;
-    source.parse(found.document->source);
+    document::Arena arena;
+    const auto source = parse_stored(found.document->source, arena);
+    if (!source) return;
     std::string fields;
     JsonWriter inner(fields);
     inner.object([&] {
         for (const std::string& field : view.stored_fields) {
             if (!is_stored(mappings, field)) continue;
             inner.member_array(field, [&] {
-                io::visit_values(Value::object(&source.root()), field, [&](Value value) {
+                io::visit_values(*source, field, [&](Value value) {
                     inner.raw(json_text(value));
                     return false;
                 });
@@ -287,7 +275,7 @@ struct Wanted {
 std::string text_member(const document::Object& object, std::string_view name) {
     const Value* value = member(object, name);
     if (value == nullptr) return {};
-    return value->is_string() ? std::string(value->as_string()) : json_text(*value);
+    return content_of(*value);
 }
 
 /// What one of several wants to be shown otherwise than the request says of all.
@@ -325,8 +313,7 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
     }
     if (const Value* ids = body.find("ids"); ids != nullptr && ids->is_array()) {
         for (const Value& one : ids->as_array()) {
-            wanted.push_back(
-                {index, one.is_string() ? std::string(one.as_string()) : json_text(one), common});
+            wanted.push_back({index, content_of(one), common});
         }
     }
     std::vector<std::string> problems;

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <deque>
 
@@ -13,7 +14,6 @@
 #include "engine/runtime/await.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/source_filter.h"
 #include "tools/serve/timestamp.h"
 
 namespace penstock::serve {
@@ -41,6 +41,11 @@ std::int64_t integer_or(Value value, std::int64_t otherwise) {
     return value.is_integer() ? value.as_integer() : otherwise;
 }
 
+/// What is stored cannot be reached now; sending the same again may succeed.
+ApiError unavailable(const Error& error) {
+    return {503, "unavailable_shards_exception", error.what()};
+}
+
 ApiError from_failure(const document::Failure& failure) {
     ApiError error(document::http_status(failure.type),
                    std::string(document::type_name(failure.type)), failure.reason);
@@ -60,7 +65,7 @@ struct Update {
     std::string upsert;
     bool doc_as_upsert = false;
     bool detect_noop = true;
-    std::string source;  ///< `_source` as JSON
+    std::optional<SourceFilter> source;  ///< what the answer shows
 
     const std::string& inserted() const { return doc_as_upsert ? doc : upsert; }
     std::string& inserted() { return doc_as_upsert ? doc : upsert; }
@@ -87,7 +92,7 @@ Update parse_update(const std::string& text) {
         } else if (name == "detect_noop") {
             update.detect_noop = flag_of(member.value, name);
         } else if (name == "_source") {
-            update.source = json_text(member.value);
+            update.source = SourceFilter::from(member.value);
         } else if (name == "script" || name == "scripted_upsert") {
             throw illegal_argument(
                 "updates by script are not available in this version; send [doc]");
@@ -116,6 +121,23 @@ Value merged(Value into, Value from, Arena& arena) {
 }
 
 }  // namespace
+
+WriteOptions WriteOptions::from(const Parameters& query) {
+    WriteOptions options;
+    const std::string refresh = query.text("refresh", "false");
+    options.refresh = refresh.empty() || refresh == "true";
+    if (!options.refresh && refresh != "false" && refresh != "wait_for")
+        throw illegal_argument("Unknown value for refresh: [" + refresh + "].");
+    query.time("timeout", std::chrono::minutes(1));
+    options.timeout = query.text("timeout", "1m");
+    const std::string copies = query.text("wait_for_active_shards", "1");
+    if (copies == "all") return options;
+    const char* end = copies.data() + copies.size();
+    const auto parsed = std::from_chars(copies.data(), end, options.active_shards);
+    if (parsed.ec != std::errc() || parsed.ptr != end || options.active_shards < 0)
+        throw illegal_argument("cannot parse ActiveShardCount[" + copies + "]");
+    return options;
+}
 
 std::optional<io::VersionType> version_type(std::string_view name) {
     if (name == "internal") return io::VersionType::internal;
@@ -211,15 +233,38 @@ awaitable<void> DocumentWriter::look_up(std::vector<Work*> works) {
     co_await runtime::call_on(node_.runtime->blocking(), [&] {
         for (Work* work : works) {
             try {
+                check(*work);
                 // Not created yet: a pipeline may send the document elsewhere.
                 work->target = &target(work->request.index, work->request.require_alias, false);
                 work->answer.index = work->target->index;
             } catch (const ApiError& error) {
                 work->fail(error);
+            } catch (const Error& error) {
+                work->fail(unavailable(error));
             }
         }
         return true;
     });
+}
+
+/// What the request wants of an index that none has here.
+void DocumentWriter::check(const Work& work) const {
+    const std::string& index = work.request.index;
+    if (work.request.require_data_stream) {
+        throw ApiError(404, "index_not_found_exception",
+                       "no such index [" + index +
+                           "] and [require_data_stream] request flag is [true] and [" + index +
+                           "] is not a data stream")
+            .with_text("index_uuid", "_na_")
+            .with_text("index", index);
+    }
+    if (options_.active_shards <= 1) return;
+    const std::string wanted = std::to_string(options_.active_shards);
+    throw ApiError(503, "unavailable_shards_exception",
+                   "[" + index + "][0] Not enough active copies to meet shard count of [" + wanted +
+                       "] (have 1, needed " + wanted + "). Timeout: [" + options_.timeout +
+                       "], request: [BulkShardRequest [[" + index +
+                       "][0]] containing [1] requests]");
 }
 
 // ---- pipelines
@@ -395,7 +440,7 @@ void DocumentWriter::store(std::vector<Work>& works) {
         } catch (const ApiError& error) {
             work.fail(error);
         } catch (const Error& error) {
-            work.fail({500, "exception", error.what()});
+            work.fail(unavailable(error));
         }
     }
     flush(pending);
@@ -453,39 +498,42 @@ void check_condition(const WriteRequest& request, const io::StoredDocument& curr
 /// The document with the changes; nothing when it stays as it is.
 std::optional<std::string> updated(const Update& update, const std::string& source) {
     Arena arena;
-    document::JsonParser parser;
-    document::JsonError problem;
-    Value old;
-    Value changes;
-    if (!parser.parse(source, arena, old, problem) ||
-        !parser.parse(update.doc, arena, changes, problem))
-        throw parsing_error(problem.text());
-    const Value now = merged(old, changes, arena);
-    if (update.detect_noop && document::equal(old, now)) return std::nullopt;
+    const auto old = parse_stored(source, arena);
+    const auto changes = parse_stored(update.doc, arena);
+    if (!old || !changes) throw parsing_error("the stored document is no JSON; index it again");
+    const Value now = merged(*old, *changes, arena);
+    if (update.detect_noop && document::equal(*old, now)) return std::nullopt;
     return json_text(now);
 }
 
 }  // namespace
 
 void DocumentWriter::flush(std::vector<Work*>& pending) {
-    if (pending.empty()) return;
+    std::map<std::string, std::vector<Work*>> indices;
+    for (Work* work : pending)
+        indices[work->answer.index].push_back(work);
+    for (const auto& [index, works] : indices)
+        write_to(index, works);
+    pending.clear();
+}
+
+void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>& works) {
     std::vector<io::WriteItem> items;
-    items.reserve(pending.size());
-    for (const Work* work : pending)
+    items.reserve(works.size());
+    for (const Work* work : works)
         items.push_back(item_of(work->request, work->answer));
     std::vector<io::ItemResult> results;
     try {
-        node_.store->bulk(pending.front()->answer.index, items, results);
-        for (std::size_t i = 0; i < pending.size(); ++i) {
-            take_result(pending[i]->answer, results[i]);
-            pending[i]->done = true;
+        node_.store->bulk(index, items, results);
+        for (std::size_t i = 0; i < works.size(); ++i) {
+            take_result(works[i]->answer, results[i]);
+            works[i]->done = true;
         }
     } catch (const Error& error) {
-        // Which of them are in is not known.
-        for (Work* work : pending)
-            work->fail({503, "unavailable_shards_exception", error.what()});
+        // One transaction: none of them is in, unless its end could not be told.
+        for (Work* work : works)
+            work->fail(unavailable(error));
     }
-    pending.clear();
 }
 
 void DocumentWriter::pin_version(Work& work) {
@@ -535,15 +583,10 @@ void DocumentWriter::update(Work& work) {
 }
 
 std::string DocumentWriter::shown(const Work& work, const std::string& source) {
-    const std::string& wanted =
-        work.update->source.empty() ? work.request.source_in_answer : work.update->source;
-    if (wanted.empty()) return {};
-    JsonBody filter;
-    filter.parse("{\"_source\":" + wanted + "}");
-    const SourceFilter kept = SourceFilter::from(*filter.root().get("_source"));
-    if (!kept.fetch) return {};
+    const auto& kept = work.update->source ? work.update->source : work.request.source_in_answer;
+    if (!kept || !kept->fetch) return {};
     return "{\"_seq_no\":" + std::to_string(work.answer.seq_no) +
-           ",\"_primary_term\":1,\"found\":true,\"_source\":" + kept.apply(source) + "}";
+           ",\"_primary_term\":1,\"found\":true,\"_source\":" + kept->apply(source) + "}";
 }
 
 // ---- answers

@@ -12,6 +12,7 @@
 #include "engine/io/sink.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/node.h"
+#include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
 
@@ -29,9 +30,20 @@ struct WriteRequest {
     std::int64_t if_primary_term = -1;
     std::optional<std::string> pipeline;  ///< "_none" is none, absent the index's default
     bool require_alias = false;
-    std::string source;            ///< the document; for an update its body {"doc", "upsert", ...}
-    int retry_on_conflict = 0;     ///< of an update
-    std::string source_in_answer;  ///< of an update: `_source` as JSON; empty: not asked for
+    bool require_data_stream = false;  ///< always refused: there are none
+    std::string source;         ///< the document; for an update its body {"doc", "upsert", ...}
+    int retry_on_conflict = 0;  ///< of an update
+    std::optional<SourceFilter> source_in_answer;  ///< of an update
+};
+
+/// What the query string says of all writes of a request.
+struct WriteOptions {
+    bool refresh = false;
+    int active_shards = 1;  ///< how many copies must be there; there is one of everything
+    std::string timeout;    ///< as it was given
+
+    /// Throws ApiError 400.
+    static WriteOptions from(const Parameters& query);
 };
 
 /// "internal", "external", "external_gt", "external_gte"; nothing for another name.
@@ -57,8 +69,9 @@ struct WriteAnswer {
 class DocumentWriter {
   public:
     /// For `request`, whose sender must be allowed to write where its documents go. Both outlive
-    /// the writer.
-    DocumentWriter(Node& node, const Request& request) : node_(node), request_(request) {}
+    /// the writer. Throws ApiError 400 for what its query string says.
+    DocumentWriter(Node& node, const Request& request)
+        : node_(node), request_(request), options_(WriteOptions::from(request.query)) {}
 
     /// One answer for each, in order; requests are done in order. Does not throw for what is wrong
     /// with one of them.
@@ -67,6 +80,7 @@ class DocumentWriter {
     /// Time that documents of this writer have spent in pipelines; negative when none went through
     /// one.
     std::int64_t ingest_millis() const { return ingest_millis_; }
+    const WriteOptions& options() const { return options_; }
 
   private:
     struct Work;
@@ -76,7 +90,9 @@ class DocumentWriter {
     boost::asio::awaitable<void> run_pipelines(std::vector<Work>& works);
     boost::asio::awaitable<void> run_pipeline(const std::string& id, std::vector<Work*> group);
     void store(std::vector<Work>& works);
+    void check(const Work& work) const;
     void flush(std::vector<Work*>& pending);
+    void write_to(const std::string& index, const std::vector<Work*>& works);
     void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
@@ -85,6 +101,7 @@ class DocumentWriter {
 
     Node& node_;
     const Request& request_;
+    WriteOptions options_;
     std::map<std::string, WriteTarget> targets_;
     std::int64_t ingest_millis_ = -1;
 };

@@ -30,12 +30,6 @@ ApiError missing_property(const std::string& name) {
         .with_text("property_name", name);
 }
 
-std::string needed_body(std::string text) {
-    if (text.find_first_not_of(" \t\r\n") == std::string::npos)
-        throw ApiError(400, "parse_exception", "request body is required");
-    return text;
-}
-
 // ---- stored pipelines
 
 awaitable<Response> put_pipeline(Node& node, Request& request) {

@@ -51,6 +51,26 @@ std::string json_text(Value value) {
     return out;
 }
 
+std::string content_of(Value value) {
+    return value.is_string() ? std::string(value.as_string()) : json_text(value);
+}
+
+std::optional<Value> parse_stored(std::string_view source, document::Arena& arena) {
+    document::JsonError error;
+    document::JsonOptions options;
+    options.allow_duplicate_keys = true;
+    options.borrow_text = true;
+    Value value;
+    if (!document::JsonParser().parse(source, arena, value, error, options)) return std::nullopt;
+    return value;
+}
+
+std::string needed_body(std::string body) {
+    if (body.find_first_not_of(" \t\r\n") == std::string::npos)
+        throw ApiError(400, "parse_exception", "request body is required");
+    return body;
+}
+
 std::string yaml_to_json(std::string_view yaml) {
     pipeline::Diagnostics diagnostics;
     const auto node = pipeline::parse_node(yaml, "", diagnostics);

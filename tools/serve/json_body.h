@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,13 @@ class JsonBody {
 const document::Value* member(const document::Object& object, std::string_view name);
 /// `value` as JSON text.
 std::string json_text(document::Value value);
+/// A string's content; anything else as JSON text.
+std::string content_of(document::Value value);
+/// The source of a stored document, whose strings point into `source`; nothing when it is no JSON.
+/// Of members of one name, which earlier versions let in, the last counts.
+std::optional<document::Value> parse_stored(std::string_view source, document::Arena& arena);
+/// The body itself. Throws ApiError 400 when there is nothing in it.
+std::string needed_body(std::string body);
 /// YAML as JSON text, compact and in its own order. Throws ApiError 400.
 std::string yaml_to_json(std::string_view yaml);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "engine/document/json.h"
-#include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/json_body.h"
 #include "tools/serve/pipeline_registry.h"
 
 namespace penstock::serve {
@@ -136,34 +136,13 @@ SourceFilter SourceFilter::from(Value value) {
     return filter;
 }
 
-std::string SourceFilter::json() const {
-    if (!fetch) return "false";
-    std::string out;
-    document::JsonWriter json(out);
-    const auto list = [&](const char* name, const std::vector<std::string>& names) {
-        json.member_array(name, [&] {
-            for (const std::string& one : names)
-                json.value(one);
-        });
-    };
-    json.object([&] {
-        list("includes", includes);
-        list("excludes", excludes);
-    });
-    return out;
-}
-
 std::string SourceFilter::apply(std::string source) const {
     if (keeps_all()) return source;
     Arena arena;
-    document::JsonParser parser;
-    document::JsonError error;
-    document::JsonOptions options;
-    options.allow_duplicate_keys = true;
-    Value value;
-    if (!parser.parse(source, arena, value, error, options)) return source;
+    const auto value = parse_stored(source, arena);
+    if (!value) return "{}";  // what cannot be filtered is not shown
     Value kept;
-    Filtering(*this, arena).run(value, "", includes.empty(), kept);
+    Filtering(*this, arena).run(*value, "", includes.empty(), kept);
     std::string out;
     document::write_json(kept, out);
     return out;

@@ -22,8 +22,6 @@ struct SourceFilter {
     /// Throws ApiError 400.
     static SourceFilter from(document::Value value);
 
-    /// As the `_source` member of a body would say it.
-    std::string json() const;
     bool keeps_all() const { return fetch && includes.empty() && excludes.empty(); }
     /// The source's text filtered; the text itself when all is kept.
     std::string apply(std::string source) const;

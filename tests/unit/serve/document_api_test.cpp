@@ -4,6 +4,7 @@
 
 #include "processors/builtin.h"
 #include "tests/unit/serve/fixture.h"
+#include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
 namespace {
@@ -298,6 +299,86 @@ TEST_F(DocumentApi, BulkIsWrittenInBatchesAndTwiceIsOnce) {
     EXPECT_THAT(late.body, HasSubstr("(the 2000 items before it are done"));
     EXPECT_EQ(node.store->count("late"), 2000U);
     EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST_F(DocumentApi, BulkKeepsItsAnswersWithinTheMemory) {
+    std::string body;
+    for (int i = 0; i < 20'000; ++i)
+        body += "{\"delete\":{\"_id\":\"" + std::to_string(i) + "\"}}\n";
+    node.indices->create("books", "");
+    MemoryBudget small(16UL << 20);
+    node.budget = &small;
+    EXPECT_THAT(call("POST", "/books/_bulk", body).body,
+                testing::AllOf(testing::StartsWith(R"({"errors":false,"took":)"),
+                               testing::EndsWith(R"("status":404}}]})")));
+    MemoryBudget smaller(11UL << 20);
+    node.budget = &smaller;
+    const Response refused = call("POST", "/books/_bulk", body);
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, HasSubstr("items before it are done"));
+    EXPECT_EQ(smaller.used(), 0U);
+}
+
+TEST_F(DocumentApi, ADamagedIndexFailsItsOwnItemsOnly) {
+    for (const char* index : {"bad", "good"})
+        node.indices->create(index, "");
+    damage("bad");
+    const Response done = call("POST", "/_bulk",
+                               "{\"index\":{\"_index\":\"good\",\"_id\":\"1\"}}\n{}\n"
+                               "{\"index\":{\"_index\":\"bad\",\"_id\":\"1\"}}\n{}\n"
+                               "{\"index\":{\"_index\":\"new\",\"_id\":\"1\"}}\n{}\n");
+    EXPECT_EQ(done.status, 200);
+    EXPECT_THAT(
+        done.body,
+        HasSubstr(
+            R"({"index":{"_index":"bad","_id":"1","status":503,"error":{"type":"unavailable_shards_exception")"));
+    EXPECT_EQ(node.store->count("good"), 1U);
+    EXPECT_EQ(node.store->count("new"), 1U);
+    EXPECT_EQ(call("PUT", "/bad/_doc/1", "{}").status, 503);
+}
+
+/// What no reader could parse is refused, and what is on disk already does no harm.
+TEST_F(DocumentApi, DocumentsCanBeReadAgain) {
+    for (const char* bad : {R"({"a":1,"a":2})", R"({"a":"\ud800"})", R"({"a":1e400})"}) {
+        const Response done =
+            call("POST", "/books/_bulk", "{\"index\":{\"_id\":\"1\"}}\n" + std::string(bad) + "\n");
+        EXPECT_THAT(done.body, HasSubstr(R"("status":400)")) << bad;
+        EXPECT_EQ(call("PUT", "/books/_doc/1", bad).status, 400) << bad;
+    }
+    SourceFilter filter;
+    filter.excludes = {"secret"};
+    EXPECT_EQ(filter.apply(R"({"secret":1,"a":"\ud800"})"), "{}");
+    EXPECT_EQ(filter.apply(R"({"secret":1,"a":1,"a":2})"), R"({"a":2})");
+}
+
+TEST_F(DocumentApi, AnUpdateWithABadFilterWritesNothing) {
+    call("PUT", "/books/_doc/1", R"({"a":1})");
+    EXPECT_EQ(call("POST", "/books/_update/1", R"({"doc":{"a":2},"_source":[1]})").status, 400);
+    EXPECT_EQ(call("POST", "/books/_bulk",
+                   "{\"update\":{\"_id\":\"1\",\"_source\":3}}\n{\"doc\":{\"a\":3}}\n")
+                  .status,
+              400);
+    EXPECT_EQ(source("books", "1"), R"({"a":1})");
+    EXPECT_THAT(call("POST", "/books/_update/1", R"({"doc":{"a":2},"_source":["a"]})").body,
+                HasSubstr(R"("_source":{"a":2})"));
+}
+
+TEST_F(DocumentApi, RefusesWhatOnlyAClusterHas) {
+    EXPECT_EQ(call("PUT", "/books/_doc/1?wait_for_active_shards=1", "{}").status, 201);
+    EXPECT_EQ(call("PUT", "/books/_doc/1?wait_for_active_shards=all", "{}").status, 200);
+    const Response few = call("PUT", "/books/_doc/2?wait_for_active_shards=4&timeout=1s", "{}");
+    EXPECT_EQ(few.status, 503);
+    EXPECT_THAT(few.body, HasSubstr("[books][0] Not enough active copies to meet shard count of "
+                                    "[4] (have 1, needed 4). Timeout: [1s], request: "));
+    EXPECT_EQ(call("PUT", "/books/_doc/2?wait_for_active_shards=x", "{}").status, 400);
+    EXPECT_THAT(call("POST", "/books/_bulk?wait_for_active_shards=2", "{\"index\":{}}\n{}\n").body,
+                HasSubstr(R"("status":503)"));
+    EXPECT_THAT(call("PUT", "/books/_doc/2?require_data_stream=true", "{}").body,
+                HasSubstr("[books] is not a data stream"));
+    EXPECT_THAT(
+        call("POST", "/books/_bulk", "{\"index\":{\"require_data_stream\":true}}\n{}\n").body,
+        HasSubstr(R"("status":404)"));
+    EXPECT_EQ(node.store->count("books"), 1U);
 }
 
 TEST_F(DocumentApi, BulkWithoutMemoryDoesNothing) {
