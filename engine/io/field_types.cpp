@@ -27,11 +27,11 @@ const document::Object* object_member(const document::Object& object, std::strin
     return member != nullptr && member->is_object() ? &member->as_object() : nullptr;
 }
 
+}  // namespace
+
 bool lies_below(std::string_view path, std::string_view parent) {
     return path.size() > parent.size() && path.starts_with(parent) && path[parent.size()] == '.';
 }
-
-}  // namespace
 
 FieldTypes::FieldTypes(std::vector<Field> known, std::string_view mappings, bool complete)
     : known_(std::move(known)), complete_(complete) {
@@ -62,7 +62,7 @@ void FieldTypes::read_field(const document::Object& field, const std::string& pa
         mapped.type = value_type_from_name(type->as_string());
         const document::Value* target = field.get("path");
         if (type->as_string() == "alias" && target != nullptr && target->is_string())
-            mapped = {ValueType::unknown, std::string(target->as_string())};
+            mapped = {ValueType::unknown, std::string(target->as_string()), true};
     }
     mapped_.insert_or_assign(path, mapped);
     if (properties != nullptr) read_properties(*properties, path + ".");
@@ -81,9 +81,18 @@ const Field* FieldTypes::find(std::string_view path) const {
 
 FieldRef FieldTypes::resolve(std::string_view name) const {
     const auto mapped = mapped_.find(name);
+    if (mapped == mapped_.end() || !mapped->second.is_alias) return resolve_directly(name);
+    return resolve_directly(mapped->second.path);
+}
+
+FieldRef FieldTypes::resolve_directly(std::string_view name) const {
+    const auto mapped = mapped_.find(name);
     if (mapped != mapped_.end()) {
-        const bool alias = mapped->second.path != name && mapped->second.type == ValueType::unknown;
-        if (alias) return resolve(mapped->second.path);
+        if (mapped->second.is_alias) return {std::string(name), ValueType::unknown, nullptr};
+        // A subfield of a type that nobody knows is as its parent.
+        const bool as_parent =
+            mapped->second.path != name && mapped->second.type == ValueType::unknown;
+        if (as_parent) return resolve_directly(mapped->second.path);
         return {mapped->second.path, mapped->second.type, find(mapped->second.path)};
     }
     if (const Field* field = find(name)) return {std::string(name), type_of(*field), field};

@@ -18,12 +18,16 @@ struct FieldRef {
     const Field* stored = nullptr;  ///< what the index keeps of `path`, if anything
 };
 
+/// "a.b" lies below "a".
+bool lies_below(std::string_view path, std::string_view parent);
+
 class FieldTypes {
   public:
     /// `mappings`: as Elasticsearch's JSON; `complete`: every field that a document brought is
     /// among `known`.
     FieldTypes(std::vector<Field> known, std::string_view mappings, bool complete);
 
+    /// Of an alias, what it stands for; an alias of an alias is unknown.
     FieldRef resolve(std::string_view name) const;
     /// Neither mapped nor brought by any document, nor the parent of one that is.
     bool absent(std::string_view name) const;
@@ -35,7 +39,9 @@ class FieldTypes {
     struct Mapped {
         ValueType type = ValueType::unknown;
         std::string path;
+        bool is_alias = false;
     };
+    FieldRef resolve_directly(std::string_view name) const;
     void read_properties(const document::Object& properties, const std::string& prefix);
     void read_field(const document::Object& field, const std::string& path,
                     const std::string& source);

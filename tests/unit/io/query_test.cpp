@@ -313,6 +313,20 @@ TEST_F(QueryTest, TheNearestOfSeveralIndicesCountTogether) {
     EXPECT_THAT(ids(search(nearest, {"a", "b"})), ElementsAre("a1", "a2"));
 }
 
+TEST_F(QueryTest, AliasesOfAliasesAreUnknown) {
+    put("1", R"({"real":"x"})");
+    store_->set_attributes("i",
+                           {{"mappings", R"({"properties":{"a":{"type":"alias","path":"b"},)"
+                                         R"("b":{"type":"alias","path":"a","fields":)"
+                                         R"({"c":{"type":"murmur3"}}},"s":{"type":"alias",)"
+                                         R"("path":"s"},"r":{"type":"alias","path":"real"}}})"}});
+    for (const std::string name : {"a", "b", "b.c", "s", "a.keyword"}) {
+        EXPECT_THAT(find(R"({"term":{")" + name + R"(":"x"}})"), IsEmpty());
+        EXPECT_THAT(find(R"({"exists":{"field":")" + name + R"("}})"), IsEmpty());
+    }
+    EXPECT_THAT(find(R"({"match":{"r":"x"}})"), ElementsAre("1"));
+}
+
 TEST_F(Books, ReadsWhatMatchesInSlices) {
     const auto query = Query::parse(R"({"exists":{"field":"title"}})");
     std::vector<std::string> all;
