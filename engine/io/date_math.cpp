@@ -118,7 +118,9 @@ class DateReader {
         if (!date.ok()) return std::nullopt;
         const std::int64_t begin = millis_of(sys_days(date)) + time_;
         if (options_.edge == DateEdge::begin || unit == 'S') return begin - offset_;
-        return add_date(begin, 1, unit) - 1 - offset_;
+        // Elasticsearch's upper edge: months and days that are left out are the first.
+        const char last_unit = unit == 'y' || unit == 'M' ? 'd' : unit;
+        return add_date(begin, 1, last_unit) - 1 - offset_;
     }
 
     std::string_view text_;

@@ -8,8 +8,9 @@
 
 namespace penstock::io {
 
-/// Where a date that leaves out its smaller parts lies: at the beginning of what it names, or at
-/// its last millisecond ("2024-05" as an upper bound is the whole of May).
+/// Where a date that leaves out its smaller parts lies: at its beginning, or, as Elasticsearch has
+/// it for upper bounds, at the last millisecond of its day, hour, minute or second ("2024-05" is
+/// 2024-05-01T23:59:59.999).
 enum class DateEdge { begin, end };
 
 struct DateOptions {

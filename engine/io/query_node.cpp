@@ -427,7 +427,7 @@ class RangeNode final : public QueryNode {
         }
     }
 
-    /// "gt" and "lte" take the whole of what a date names, "gte" and "lt" its beginning.
+    /// "gt" and "lte" take the end of what a date names, "gte" and "lt" its beginning.
     bool inside(document::Value leaf, ValueType type) const {
         if (clause_.lower) {
             const DateEdge edge = clause_.include_lower ? DateEdge::begin : DateEdge::end;

@@ -152,7 +152,10 @@ TEST_F(Books, RangesAndPresence) {
                 UnorderedElementsAre("1", "2"));
     EXPECT_THAT(find(R"({"range":{"price":{"gt":9.5}}})"), ElementsAre("2"));
     EXPECT_THAT(find(R"({"range":{"when":{"gte":"2024-02"}}})"), UnorderedElementsAre("2", "3"));
-    EXPECT_THAT(find(R"({"range":{"when":{"lte":"2024-01"}}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"range":{"when":{"lte":"2024-01"}}})"), IsEmpty());
+    EXPECT_THAT(find(R"({"range":{"when":{"lte":"2024-01-15"}}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"range":{"when":{"gt":"2024"}}})"), UnorderedElementsAre("1", "2", "3"));
+    EXPECT_THAT(find(R"({"range":{"when":{"lte":"2024-01-01||/M"}}})"), ElementsAre("1"));
     EXPECT_THAT(find(R"({"range":{"when":{"gte":"2024-02-20||/M","lt":"2024-02-20||/M+1M"}}})"),
                 UnorderedElementsAre("2", "3"));
     EXPECT_THAT(find(R"({"range":{"when":{"gte":"now-1d/d"}}})"), IsEmpty());
@@ -367,7 +370,12 @@ TEST(DateMath, ReadsRoundsAndAdds) {
               "2024-02-29T00:00:00.000Z");
     options.edge = DateEdge::end;
     EXPECT_EQ(format_date(*parse_date_math("now/d", options)), "2023-11-14T23:59:59.999Z");
-    EXPECT_EQ(format_date(*parse_date("2024-02", options)), "2024-02-29T23:59:59.999Z");
+    // What is left out of an upper edge is the first month and day, but the last time of the day.
+    EXPECT_EQ(format_date(*parse_date("2024-02", options)), "2024-02-01T23:59:59.999Z");
+    EXPECT_EQ(format_date(*parse_date("2024", options)), "2024-01-01T23:59:59.999Z");
+    EXPECT_EQ(format_date(*parse_date("2024-02-03T10", options)), "2024-02-03T10:59:59.999Z");
+    EXPECT_EQ(format_date(*parse_date_math("2024-02||/M", options)), "2024-02-29T23:59:59.999Z");
+    EXPECT_EQ(format_date(*parse_date_math("2024-02||/y", options)), "2024-12-31T23:59:59.999Z");
     EXPECT_EQ(parse_date("2024-05-31T10:00:00.5+02:00"), parse_date("2024-05-31T08:00:00.500Z"));
     EXPECT_FALSE(parse_date("2024-13-01"));
     EXPECT_FALSE(parse_date("tomorrow"));
