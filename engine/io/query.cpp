@@ -148,7 +148,7 @@ class Parser {
         const Operand operand(member.value);
         if (!member.value.is_string() || !operand.is_number())
             fail("[" + std::string(member.key()) + "] must be a number", member);
-        return std::stod(operand.text());
+        return operand.number();
     }
     double boost(const Member& member) const {
         const double value = number(member);

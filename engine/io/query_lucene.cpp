@@ -150,8 +150,8 @@ class LuceneParser {
                                  std::string(whole_) + "]");
         if (!take("^")) return node;
         const Operand factor{std::string(raw_word())};
-        if (!factor.is_number()) fail();
-        return make_dis_max({std::move(node)}, 0, std::stod(factor.text()));
+        if (!factor.is_number() || factor.number() < 0) fail();
+        return make_dis_max({std::move(node)}, 0, factor.number());
     }
 
     std::string_view raw_word() {

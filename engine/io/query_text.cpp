@@ -120,7 +120,8 @@ std::vector<std::string> expressions_of(std::string_view text, TextMode mode) {
 std::optional<DocumentList> documents_with_words(const Preparation& preparation,
                                                  const FieldRef& ref,
                                                  const std::vector<Operand>& values) {
-    if (!has_full_text(ref)) return std::nullopt;
+    // A day names moments too, which are written otherwise.
+    if (!has_full_text(ref) || ref.type == ValueType::date) return std::nullopt;
     DocumentList documents;
     for (const Operand& value : values) {
         // A number may stand in the document as one, which the full text does not have.
@@ -147,10 +148,12 @@ bool equal_folded(std::string_view a, std::string_view b) {
 /// One of a field's values is one of these.
 class TermsMatcher final : public Matcher {
   public:
+    /// `fold`: letters of any case are equal, which is looked at value by value.
     TermsMatcher(FieldRef ref, const std::vector<Operand>& values, bool fold, double score,
                  std::optional<DocumentList> candidates)
         : ref_(std::move(ref)),
           values_(values),
+          set_(values, ref_.type),
           fold_(fold),
           score_(score),
           candidates_(std::move(candidates)) {}
@@ -170,14 +173,16 @@ class TermsMatcher final : public Matcher {
 
   private:
     bool is_one(document::Value leaf) const {
-        return std::any_of(values_.begin(), values_.end(), [&](const Operand& value) {
-            if (value.equals(leaf, ref_.type)) return true;
-            return fold_ && leaf.is_string() && equal_folded(leaf.as_string(), value.text());
-        });
+        if (set_.contains(leaf)) return true;
+        return fold_ && leaf.is_string() &&
+               std::any_of(values_.begin(), values_.end(), [&](const Operand& value) {
+                   return equal_folded(leaf.as_string(), value.text());
+               });
     }
 
     FieldRef ref_;
     const std::vector<Operand>& values_;
+    OperandSet set_;
     bool fold_;
     double score_;
     std::optional<DocumentList> candidates_;
@@ -258,8 +263,9 @@ class TermsNode final : public QueryNode {
         for (const Operand& value : values_)
             names.push_back(value.text());
         if (field_ == "_id") return make_ids(std::move(names), boost_)->prepare(preparation);
+        std::sort(names.begin(), names.end());
         const auto is_one = [names](const std::string& name) {
-            return std::find(names.begin(), names.end(), name) != names.end();
+            return std::binary_search(names.begin(), names.end(), name);
         };
         if (field_ == "_index") {
             return is_one(preparation.index.name()) ? make_all(boost_)->prepare(preparation)
@@ -417,6 +423,7 @@ class PatternNode final : public QueryNode {
     PatternNode(std::string field, std::string pattern, Pattern kind, bool fold, double boost)
         : field_(std::move(field)),
           pattern_(std::move(pattern)),
+          lower_pattern_(lower_case(pattern_)),
           kind_(kind),
           fold_(fold),
           boost_(boost) {}
@@ -424,11 +431,11 @@ class PatternNode final : public QueryNode {
     MatcherPtr prepare(const Preparation& preparation) const override {
         if (field_ == "_id") {
             return std::make_unique<NameMatcher>(
-                [this](DocumentView& document) { return fits(document.id()); });
+                [this](DocumentView& document) { return fits(document.id(), pattern_); });
         }
         if (field_ == "_index") {
-            return fits(preparation.index.name()) ? make_all(boost_)->prepare(preparation)
-                                                  : nothing(preparation);
+            return fits(preparation.index.name(), pattern_) ? make_all(boost_)->prepare(preparation)
+                                                            : nothing(preparation);
         }
         if (preparation.types.absent(field_)) return nothing(preparation);
         const FieldRef ref = preparation.types.resolve(field_);
@@ -482,10 +489,12 @@ class PatternNode final : public QueryNode {
             } else {
                 document::write_json(leaf, text);
             }
-            if (!words_) return node_.fits(text);
+            if (!words_) return node_.fits(text, node_.pattern_);
+            // Words are in lower case.
             const std::vector<std::string> words = words_of(text);
-            return std::any_of(words.begin(), words.end(),
-                               [&](const std::string& word) { return node_.fits(word); });
+            return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+                return node_.fits(word, node_.fold_ ? node_.lower_pattern_ : node_.pattern_);
+            });
         }
 
         const PatternNode& node_;
@@ -494,11 +503,11 @@ class PatternNode final : public QueryNode {
         std::optional<DocumentList> candidates_;
     };
 
-    bool fits(std::string_view text) const {
-        if (kind_ == Pattern::wildcard) return matches_pattern(pattern_, text, fold_);
-        if (text.size() < pattern_.size()) return false;
-        const std::string_view beginning = text.substr(0, pattern_.size());
-        return fold_ ? equal_folded(beginning, pattern_) : beginning == pattern_;
+    bool fits(std::string_view text, std::string_view pattern) const {
+        if (kind_ == Pattern::wildcard) return matches_pattern(pattern, text, fold_);
+        if (text.size() < pattern.size()) return false;
+        const std::string_view beginning = text.substr(0, pattern.size());
+        return fold_ ? equal_folded(beginning, pattern) : beginning == pattern;
     }
 
     std::string literal_beginning() const {
@@ -525,6 +534,7 @@ class PatternNode final : public QueryNode {
 
     std::string field_;
     std::string pattern_;
+    std::string lower_pattern_;
     Pattern kind_;
     bool fold_;
     double boost_;

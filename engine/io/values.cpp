@@ -1,9 +1,13 @@
 #include "engine/io/values.h"
 
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "engine/document/json.h"
@@ -118,13 +122,39 @@ bool visit_leaf(Value value, std::string_view rest, const std::function<bool(Val
     }
 }
 
-/// Marks and blanks beyond ASCII that separate words.
-bool separates(std::string_view character) {
-    return (character.size() == 3 &&
-            (character.starts_with("\xE2\x80") || character.starts_with("\xE2\x81") ||
-             character.starts_with("\xE3\x80"))) ||
-           (character.size() == 2 && character[0] == '\xC2' && character != "\xC2\xAA" &&
-            character != "\xC2\xB5" && character != "\xC2\xBA");
+/// A character of a text. What is no UTF-8 is U+FFFD, byte by byte.
+struct Character {
+    UChar32 code;
+    std::size_t size;
+};
+
+Character first_character(std::string_view text) {
+    const auto length =
+        static_cast<std::int32_t>(std::min<std::size_t>(text.size(), U8_MAX_LENGTH));
+    std::int32_t size = 0;
+    UChar32 code = 0;
+    U8_NEXT_OR_FFFD(text.data(), size, length, code);
+    return {code, static_cast<std::size_t>(size)};
+}
+
+void append_character(UChar32 code, std::string& out) {
+    std::array<char, U8_MAX_LENGTH> bytes{};
+    std::size_t size = 0;
+    U8_APPEND_UNSAFE(bytes.data(), size, code);
+    out.append(bytes.data(), size);
+}
+
+/// Words are of letters and digits, and of the marks on these.
+bool is_in_word(UChar32 code, bool begins) {
+    constexpr std::uint32_t kLetters = U_GC_L_MASK | U_GC_N_MASK | U_GC_CO_MASK;
+    const std::uint32_t mask = U_GET_GC_MASK(code);
+    return (mask & kLetters) != 0 || (!begins && (mask & U_GC_M_MASK) != 0);
+}
+
+template <class T>
+void sort_unique(std::vector<T>& values) {
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
 }  // namespace
@@ -156,7 +186,7 @@ std::strong_ordering compare(const SortValue& a, const SortValue& b) {
 }
 
 SortValue sort_value(Value leaf, ValueType type) {
-    if (leaf.is_null() || leaf.is_object()) return {};
+    if (leaf.is_null() || leaf.is_object() || leaf.is_array()) return {};
     switch (type) {
         case ValueType::date: {
             const auto millis = millis_of(leaf);
@@ -187,6 +217,19 @@ SortValue sort_value(Value leaf, ValueType type) {
     }
 }
 
+SortValue sort_value(const SortValue& value, ValueType type) {
+    if (type == ValueType::unknown) return value;
+    if (const auto* text = std::get_if<std::string>(&value))
+        return sort_value(Value::string(*text), type);
+    if (const auto* number = std::get_if<double>(&value))
+        return sort_value(Value::floating(*number), type);
+    const auto* whole = std::get_if<std::int64_t>(&value);
+    if (whole == nullptr) return {};
+    // Truth values are sorted as 0 and 1.
+    const bool is_truth = type == ValueType::boolean && (*whole == 0 || *whole == 1);
+    return sort_value(is_truth ? Value::boolean(*whole == 1) : Value::integer(*whole), type);
+}
+
 Operand::Operand(Value value, const DateOptions& dates) {
     if (value.is_boolean()) boolean_ = value.as_boolean();
     if (value.is_number()) {
@@ -213,27 +256,8 @@ void Operand::read_text(const DateOptions& dates) {
     end_ = parse_date_math(text_, options);
 }
 
-bool Operand::equals(Value leaf, ValueType type) const {
-    switch (type) {
-        case ValueType::date: {
-            const auto millis = millis_of(leaf);
-            return millis && begin_ && *millis >= *begin_ && *millis <= *end_;
-        }
-        case ValueType::long_number:
-        case ValueType::float_number: {
-            const auto number = number_of(leaf);
-            return number && number_ && compare(*number, *number_) == 0;
-        }
-        case ValueType::boolean:
-            return boolean_ && sort_value(leaf, type) == SortValue(std::int64_t{*boolean_});
-        case ValueType::unknown:
-            if (leaf.is_boolean()) return boolean_ && *boolean_ == leaf.as_boolean();
-            if (leaf.is_number()) return number_ && compare(*number_of(leaf), *number_) == 0;
-            return leaf.is_string() && leaf.as_string() == text_;
-        default:
-            if (leaf.is_null() || leaf.is_object()) return false;
-            return leaf.is_string() ? leaf.as_string() == text_ : text_of(leaf) == text_;
-    }
+double Operand::number() const {
+    return as_double(*number_);
 }
 
 std::optional<std::strong_ordering> Operand::order(Value leaf, ValueType type,
@@ -262,22 +286,103 @@ std::vector<std::string> words_of(std::string_view text) {
     std::vector<std::string> words;
     std::string word;
     while (!text.empty()) {
-        const std::size_t size = std::max<std::size_t>(document::utf8_length(text), 1);
-        const std::string_view character = text.substr(0, size);
-        text.remove_prefix(size);
-        const char c = character[0];
-        const bool upper = c >= 'A' && c <= 'Z';
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (upper) {
-            word.push_back(static_cast<char>(c - 'A' + 'a'));
-        } else if (plain || (size > 1 && !separates(character))) {
-            word += character;
+        const Character character = first_character(text);
+        text.remove_prefix(character.size);
+        if (is_in_word(character.code, word.empty())) {
+            append_character(u_tolower(character.code), word);
         } else if (!word.empty()) {
             words.push_back(std::exchange(word, {}));
         }
     }
     if (!word.empty()) words.push_back(std::move(word));
     return words;
+}
+
+std::string lower_case(std::string_view text) {
+    std::string lower;
+    while (!text.empty()) {
+        const Character character = first_character(text);
+        text.remove_prefix(character.size);
+        append_character(u_tolower(character.code), lower);
+    }
+    return lower;
+}
+
+OperandSet::OperandSet(const std::vector<Operand>& operands, ValueType type) : type_(type) {
+    for (const Operand& operand : operands)
+        add(operand);
+    sort_unique(wholes_);
+    sort_unique(fractions_);
+    rounded_.assign(wholes_.begin(), wholes_.end());
+    sort_unique(spans_);
+    std::vector<std::pair<std::int64_t, std::int64_t>> disjoint;
+    for (const auto& span : spans_) {
+        if (!disjoint.empty() && span.first <= disjoint.back().second) {
+            disjoint.back().second = std::max(disjoint.back().second, span.second);
+        } else {
+            disjoint.push_back(span);
+        }
+    }
+    spans_ = std::move(disjoint);
+}
+
+void OperandSet::add(const Operand& operand) {
+    const bool any = type_ == ValueType::unknown;
+    if (any || type_ == ValueType::long_number || type_ == ValueType::float_number) {
+        if (operand.number_) {
+            if (const auto* whole = std::get_if<std::int64_t>(&*operand.number_)) {
+                wholes_.push_back(*whole);
+            } else {
+                fractions_.push_back(as_double(*operand.number_));
+            }
+        }
+        if (!any) return;
+    }
+    if ((any || type_ == ValueType::boolean) && operand.boolean_)
+        (*operand.boolean_ ? has_true_ : has_false_) = true;
+    if (type_ == ValueType::boolean) return;
+    if (type_ == ValueType::date) {
+        if (operand.begin_) spans_.emplace_back(*operand.begin_, *operand.end_);
+        return;
+    }
+    texts_.insert(operand.text_);
+}
+
+bool OperandSet::has_number(const SortValue& number) const {
+    if (const auto* whole = std::get_if<std::int64_t>(&number))
+        return std::binary_search(wholes_.begin(), wholes_.end(), *whole) ||
+               std::binary_search(fractions_.begin(), fractions_.end(), as_double(number));
+    const double fraction = as_double(number);
+    return std::binary_search(fractions_.begin(), fractions_.end(), fraction) ||
+           std::binary_search(rounded_.begin(), rounded_.end(), fraction);
+}
+
+bool OperandSet::has_date(std::int64_t millis) const {
+    auto next =
+        std::upper_bound(spans_.begin(), spans_.end(), millis,
+                         [](std::int64_t value, const auto& span) { return value < span.first; });
+    return next != spans_.begin() && millis <= std::prev(next)->second;
+}
+
+bool OperandSet::contains(Value leaf) const {
+    if (leaf.is_null() || leaf.is_object()) return false;
+    const bool any = type_ == ValueType::unknown;
+    if (type_ == ValueType::date) {
+        const auto millis = millis_of(leaf);
+        return millis && has_date(*millis);
+    }
+    if (type_ == ValueType::boolean || (any && leaf.is_boolean())) {
+        const SortValue truth = sort_value(leaf, ValueType::boolean);
+        const auto* value = std::get_if<std::int64_t>(&truth);
+        return value != nullptr && (*value != 0 ? has_true_ : has_false_);
+    }
+    const bool numbers = type_ == ValueType::long_number || type_ == ValueType::float_number;
+    if (numbers || (any && leaf.is_number())) {
+        const auto number = number_of(leaf);
+        return number && has_number(*number);
+    }
+    if (leaf.is_string()) return texts_.contains(leaf.as_string());
+    return !any && texts_.contains(text_of(leaf));
 }
 
 bool matches_pattern(std::string_view pattern, std::string_view text, bool fold) {

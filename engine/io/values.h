@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -46,6 +48,9 @@ std::strong_ordering compare(const SortValue& a, const SortValue& b);
 /// none of that type.
 SortValue sort_value(document::Value leaf, ValueType type);
 
+/// A value from elsewhere (of a request) as one of that type; missing when it is none.
+SortValue sort_value(const SortValue& value, ValueType type);
+
 /// A value that a query compares with, prepared.
 class Operand {
   public:
@@ -55,16 +60,16 @@ class Operand {
 
     const std::string& text() const { return text_; }
     bool is_number() const { return number_.has_value(); }
+    double number() const;  ///< of one that is
     bool is_date() const { return begin_.has_value(); }
     bool is_boolean() const { return boolean_.has_value(); }
-    /// A leaf of that type has this value; for dates, lies in what it names.
-    bool equals(document::Value leaf, ValueType type) const;
     /// How a leaf stands to this value; nothing when they cannot be compared. A date is compared
     /// with the begin or the end of what the operand names, as `edge` says.
     std::optional<std::strong_ordering> order(document::Value leaf, ValueType type,
                                               DateEdge edge) const;
 
   private:
+    friend class OperandSet;
     void read_text(const DateOptions& dates);
 
     std::string text_;
@@ -75,9 +80,31 @@ class Operand {
     std::optional<std::int64_t> end_;
 };
 
-/// The words of a text as the full text has them, near enough: letters and digits, ASCII in lower
-/// case.
+/// Many operands to compare with at once. Borrows them.
+class OperandSet {
+  public:
+    OperandSet(const std::vector<Operand>& operands, ValueType type);
+    /// The leaf has the value of one of the operands; a date lies in what one of them names.
+    bool contains(document::Value leaf) const;
+
+  private:
+    void add(const Operand& operand);
+    bool has_number(const SortValue& number) const;
+    bool has_date(std::int64_t millis) const;
+
+    ValueType type_;
+    std::unordered_set<std::string_view> texts_;
+    std::vector<std::int64_t> wholes_;                          ///< sorted
+    std::vector<double> fractions_;                             ///< sorted
+    std::vector<double> rounded_;                               ///< `wholes_` as doubles
+    std::vector<std::pair<std::int64_t, std::int64_t>> spans_;  ///< of dates; sorted, disjoint
+    bool has_true_ = false;
+    bool has_false_ = false;
+};
+
+/// The words of a text as the full text has them, near enough: letters and digits, in lower case.
 std::vector<std::string> words_of(std::string_view text);
+std::string lower_case(std::string_view text);
 /// `*` and `?`; with `fold`, ASCII letters of any case are equal.
 bool matches_pattern(std::string_view pattern, std::string_view text, bool fold = false);
 

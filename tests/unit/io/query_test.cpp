@@ -330,6 +330,45 @@ TEST_F(QueryTest, AliasesOfAliasesAreUnknown) {
     EXPECT_THAT(find(R"({"match":{"r":"x"}})"), ElementsAre("1"));
 }
 
+TEST_F(QueryTest, WordsAreLettersAndDigitsOfAllScripts) {
+    put("1", R"({"t":"\u00dcber den Flu\u00df","p":"price \u20ac 100"})");
+    put("2", R"({"t":"\u041f\u0440\u0438\u0432\u0435\u0442"})");
+    EXPECT_THAT(find("{\"prefix\":{\"t\":\"\u00fcb\"}}"), ElementsAre("1"));
+    EXPECT_THAT(find("{\"wildcard\":{\"t\":\"\u00fcbe*\"}}"), ElementsAre("1"));
+    EXPECT_THAT(find("{\"wildcard\":{\"t\":\"f*u\u00df\"}}"), ElementsAre("1"));
+    EXPECT_THAT(find("{\"prefix\":{\"t\":\"\u043f\u0440\"}}"), ElementsAre("2"));
+    EXPECT_THAT(find_text("t:\u041f\u0420*"), ElementsAre("2"));
+    EXPECT_THAT(find("{\"match\":{\"p\":{\"query\":\"price \u20ac 100\",\"operator\":\"and\"}}}"),
+                ElementsAre("1"));
+    EXPECT_THAT(words_of("A\xff"
+                         "b\xE2\x82"),
+                ElementsAre("a", "b"));
+    EXPECT_THAT(words_of("e\u0301t \u0301"), ElementsAre("e\u0301t"));
+}
+
+TEST_F(Books, ManyTermsOfAllTypes) {
+    std::string names = "\"The lazy dog\"";
+    std::string numbers = "2001.0,\"1999\"";
+    for (int i = 0; i < 2000; ++i) {
+        names += ",\"n" + std::to_string(i) + "\"";
+        numbers += "," + std::to_string(100'000 + i) + ".5";
+    }
+    EXPECT_THAT(find(R"({"terms":{"title.keyword":[)" + names + "]}}"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"terms":{"year":[)" + numbers + "]}}"), UnorderedElementsAre("1", "4"));
+    EXPECT_THAT(find(R"({"terms":{"price":[20,9.5]}})"), UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"terms":{"when":["2024-02-20","2024-01-15","2024-02-20"]}})"),
+                UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"terms":{"sold":["true"]}})"), ElementsAre("1"));
+}
+
+TEST_F(QueryTest, NumbersThatAreHardlyMoreThanNothing) {
+    put("1", R"({"t":"x"})");
+    EXPECT_THAT(find(R"({"match":{"t":{"query":"x","boost":"1e-320"}}})"), ElementsAre("1"));
+    EXPECT_THAT(find_text("t:x^1e-320"), ElementsAre("1"));
+    EXPECT_THAT(refusal(R"({"match":{"t":{"query":"x","boost":"1e-400"}}})"),
+                HasSubstr("[boost] must be a number"));
+}
+
 TEST_F(Books, ReadsWhatMatchesInSlices) {
     const auto query = Query::parse(R"({"exists":{"field":"title"}})");
     std::vector<std::string> all;
