@@ -103,6 +103,8 @@ class DocumentSearcher {
         : parts_(parts), search_(search), keys_(search.sort) {
         if (keys_.empty()) keys_.push_back({.kind = SortKey::Kind::score, .descending = true});
         by_score_ = search.sort.empty();
+        in_order_ = !search.sort_values && !search.after && keys_.size() == 1 &&
+                    keys_.front().kind == SortKey::Kind::document && !keys_.front().descending;
         scores_wanted_ = search.scores;
         for (const SortKey& key : keys_)
             scores_wanted_ = scores_wanted_ || key.kind == SortKey::Kind::score;
@@ -110,15 +112,33 @@ class DocumentSearcher {
 
     FoundDocuments run() {
         find_neighbours();
-        for (std::size_t i = 0; i < parts_.size(); ++i)
-            search_part(i);
+        for (std::size_t i = 0; i < parts_.size() && !answer_.timed_out; ++i)
+            in_part(i, [&] { search_part(i); });
         std::sort_heap(best_.begin(), best_.end(), goes_before());
         answer_.hits = std::move(best_);
         return std::move(answer_);
     }
 
   private:
-    using Fields = std::vector<IndexSnapshot::FieldUse>;
+    /// How a part has the fields that are sorted by.
+    struct PartKeys {
+        std::vector<IndexSnapshot::FieldUse> fields;
+        std::vector<SortValue> missing;
+        std::optional<std::vector<SortValue>> after;
+    };
+    static constexpr std::uint64_t kBetweenLooks = 256;        ///< documents, at the clock
+    static constexpr std::size_t kBetweenReports = 1U << 20U;  ///< bytes
+
+    /// Says of what is wrong which index it is wrong for.
+    template <class Work>
+    void in_part(std::size_t part, const Work& work) {
+        try {
+            work();
+        } catch (QueryError& error) {
+            error.set_index(parts_[part].snapshot->index());
+            throw;
+        }
+    }
 
     std::function<bool(const FoundDocument&, const FoundDocument&)> goes_before() const {
         return [this](const FoundDocument& a, const FoundDocument& b) { return before(a, b); };
@@ -172,7 +192,7 @@ class DocumentSearcher {
         const MatcherPtr post = search_.post_filter
                                     ? search_.post_filter->root().prepare(preparation.unscored())
                                     : nullptr;
-        const Fields fields = fields_of(*parts_[part].snapshot);
+        const PartKeys keys = keys_of(*parts_[part].snapshot);
         if (search_.collector != nullptr) search_.collector->begin(*parts_[part].snapshot);
         DocumentView document(impl.db());
         const auto visit = [&](std::int64_t seq_no) {
@@ -188,18 +208,24 @@ class DocumentSearcher {
             ++answer_.total;
             if (scores_wanted_)
                 answer_.max_score = std::max(answer_.max_score.value_or(score), score);
-            offer(part, document, score, fields);
+            offer(part, document, score, keys);
         };
         if (!filter && stops_early(search_, *matcher)) {
             first_ones(impl, *matcher, visit);
         } else if (const DocumentList* candidates = matcher->candidates()) {
-            for (const std::int64_t seq_no : *candidates)
-                visit(seq_no);
+            for (auto next = candidates->begin(); next != candidates->end() && in_time(); ++next)
+                visit(*next);
         } else {
             Statement all = impl.db().query("SELECT seq_no FROM docs ORDER BY seq_no");
-            while (all.step())
+            while (in_time() && all.step())
                 visit(all.integer(0));
         }
+    }
+
+    bool in_time() {
+        if (search_.deadline && looks_++ % kBetweenLooks == 0)
+            answer_.timed_out = std::chrono::steady_clock::now() >= *search_.deadline;
+        return !answer_.timed_out;
     }
 
     /// All have the same score, so that the first ones are the best ones, and the total is known.
@@ -221,11 +247,51 @@ class DocumentSearcher {
         answer_.total = total;
     }
 
-    Fields fields_of(const IndexSnapshot& snapshot) const {
-        Fields fields;
+    PartKeys keys_of(const IndexSnapshot& snapshot) const {
+        PartKeys keys{fields_of(snapshot), {}, std::nullopt};
+        if (search_.after) keys.after.emplace();
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            const ValueType type = keys.fields[i].type;
+            keys.missing.push_back(keys_[i].missing
+                                       ? as_type(*keys_[i].missing, type, "missing", keys_[i])
+                                       : SortValue());
+            if (search_.after)
+                keys.after->push_back(as_type((*search_.after)[i], type, "search_after", keys_[i]));
+        }
+        return keys;
+    }
+
+    /// Null stays null.
+    static SortValue as_type(const SortValue& value, ValueType type, std::string_view option,
+                             const SortKey& key) {
+        SortValue made = sort_value(value, type);
+        if (std::holds_alternative<std::monostate>(made) &&
+            !std::holds_alternative<std::monostate>(value))
+            throw QueryError("illegal_argument_exception",
+                             "Failed to parse " + std::string(option) + " value for field [" +
+                                 name_of(key) + "].");
+        return made;
+    }
+
+    static std::string name_of(const SortKey& key) {
+        if (key.kind == SortKey::Kind::score) return "_score";
+        return key.kind == SortKey::Kind::document ? "_doc" : key.field;
+    }
+
+    /// Scores, orders of documents and names have types too.
+    static ValueType type_without_field(const SortKey& key) {
+        if (key.kind == SortKey::Kind::score) return ValueType::float_number;
+        return key.kind == SortKey::Kind::document ? ValueType::long_number : ValueType::keyword;
+    }
+
+    std::vector<IndexSnapshot::FieldUse> fields_of(const IndexSnapshot& snapshot) const {
+        std::vector<IndexSnapshot::FieldUse> fields;
         for (const SortKey& key : keys_) {
             IndexSnapshot::FieldUse& use = fields.emplace_back();
-            if (key.kind != SortKey::Kind::field || key.field == "_id") continue;
+            if (key.kind != SortKey::Kind::field || key.field == "_id") {
+                use.type = type_without_field(key);
+                continue;
+            }
             use = snapshot.field(key.field);
             if (!use.known && key.if_unmapped) {
                 use.type = *key.if_unmapped;
@@ -264,7 +330,6 @@ class DocumentSearcher {
             if (first || (largest ? order > 0 : order < 0)) chosen = std::move(value);
             return false;
         });
-        if (std::holds_alternative<std::monostate>(chosen) && key.missing) return *key.missing;
         return chosen;
     }
 
@@ -284,40 +349,61 @@ class DocumentSearcher {
     bool before(const FoundDocument& a, const FoundDocument& b) const {
         if (by_score_) {
             if (a.score != b.score) return a.score > b.score;
-        } else if (const int first = order(a.sort, b.sort); first != 0) {
-            return first < 0;
+        } else if (!in_order_) {
+            const int first = order(a.sort, b.sort);
+            if (first != 0) return first < 0;
         }
         return a.part != b.part ? a.part < b.part : a.seq_no < b.seq_no;
     }
 
-    void offer(std::size_t part, DocumentView& document, double score, const Fields& fields) {
+    void offer(std::size_t part, DocumentView& document, double score, const PartKeys& keys) {
         if (search_.size == 0) return;
         FoundDocument found{part, document.seq_no(), score, {}};
-        if (!by_score_) {
-            for (std::size_t i = 0; i < keys_.size(); ++i)
-                found.sort.push_back(value_of(keys_[i], fields[i], part, document, score));
-            if (search_.after && order(found.sort, *search_.after) <= 0) return;
+        if (!by_score_ && !in_order_) {
+            found.sort.reserve(keys_.size());
+            for (std::size_t i = 0; i < keys_.size(); ++i) {
+                SortValue value = value_of(keys_[i], keys.fields[i], part, document, score);
+                const bool missing = std::holds_alternative<std::monostate>(value);
+                found.sort.push_back(missing ? keys.missing[i] : std::move(value));
+            }
+            if (keys.after && order(found.sort, *keys.after) <= 0) return;
         }
         if (best_.size() == search_.size) {
             if (!before(found, best_.front())) return;
             std::pop_heap(best_.begin(), best_.end(), goes_before());
+            bytes_ -= bytes_of(best_.back());
             best_.pop_back();
         }
+        bytes_ += bytes_of(found);
         best_.push_back(std::move(found));
         std::push_heap(best_.begin(), best_.end(), goes_before());
+        if (search_.on_memory && bytes_ >= reported_ + kBetweenReports)
+            search_.on_memory(reported_ = bytes_);
     }
 
     std::span<const SearchPart> parts_;
     const DocumentSearch& search_;
     std::vector<SortKey> keys_;
     bool by_score_ = true;
+    bool in_order_ = false;  ///< of the documents, which needs no values to compare
     bool scores_wanted_ = false;
     std::vector<std::vector<std::vector<Scored>>> neighbours_;  ///< by knn clause, by part
     std::vector<FoundDocument> best_;                           ///< a heap, the worst in front
+    std::size_t bytes_ = 0;                                     ///< of `best_`
+    std::size_t reported_ = 0;
+    std::uint64_t looks_ = 0;
     FoundDocuments answer_;
 };
 
 }  // namespace
+
+std::size_t bytes_of(const FoundDocument& document) {
+    std::size_t bytes = sizeof(document) + document.sort.capacity() * sizeof(SortValue);
+    for (const SortValue& value : document.sort) {
+        if (const auto* text = std::get_if<std::string>(&value)) bytes += text->capacity();
+    }
+    return bytes;
+}
 
 FoundDocuments search_documents(std::span<const SearchPart> parts, const DocumentSearch& search) {
     return DocumentSearcher(parts, search).run();

@@ -1,6 +1,7 @@
 // Searching one state of one or several indices.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,7 +59,7 @@ struct SortKey {
     std::string field;
     bool descending = false;
     bool missing_first = false;
-    std::optional<SortValue> missing;      ///< taken for a document without the field
+    std::optional<SortValue> missing;      ///< taken for a document without the field, as its type
     std::optional<bool> largest;           ///< of several values; else as the order suits
     std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
 };
@@ -89,21 +90,30 @@ struct DocumentSearch {
     std::shared_ptr<const Query> post_filter;       ///< for hits, not for the collector
     std::vector<std::shared_ptr<const Query>> knn;  ///< Query::knn; the nearest of all parts
     std::vector<SortKey> sort;                      ///< empty: by score
-    std::optional<std::vector<SortValue>> after;    ///< one for each key
-    std::size_t size = 10;                          ///< the best so many
+    std::optional<std::vector<SortValue>> after;    ///< one for each key, taken as its type
+    bool sort_values = true;  ///< false: hits in the documents' own order come without theirs
+    std::size_t size = 10;    ///< the best so many
     std::optional<double> min_score;
     bool scores = false;  ///< wanted although no key sorts by them
     Collector* collector = nullptr;
+    /// When to give up, with what is found by then.
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+    /// Told how many bytes the hits take as they grow; ends the search by throwing.
+    std::function<void(std::size_t bytes)> on_memory;
 };
 
 struct FoundDocuments {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
+    bool timed_out = false;  ///< at the deadline, before the last document
 };
 
-/// Throws QueryError, penstock::Error. Keeps `size` documents in memory, and the numbers of those
-/// that conditions on words find.
+/// What a hit takes in memory.
+std::size_t bytes_of(const FoundDocument& document);
+
+/// Throws QueryError with the index that could not answer, penstock::Error. Keeps `size` documents
+/// in memory, and the numbers of those that conditions on words find.
 FoundDocuments search_documents(std::span<const SearchPart> parts, const DocumentSearch& search);
 
 }  // namespace penstock::io

@@ -25,9 +25,13 @@ class QueryError : public Error {
     const std::string& type() const { return type_; }
     std::size_t line() const { return line_; }
     std::size_t column() const { return column_; }
+    /// The index that could not answer; empty: the query is wrong for any.
+    const std::string& index() const { return index_; }
+    void set_index(std::string index) { index_ = std::move(index); }
 
   private:
     std::string type_;
+    std::string index_;
     std::size_t line_;
     std::size_t column_;
 };

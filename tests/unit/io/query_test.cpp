@@ -330,6 +330,32 @@ TEST_F(QueryTest, AliasesOfAliasesAreUnknown) {
     EXPECT_THAT(find(R"({"match":{"r":"x"}})"), ElementsAre("1"));
 }
 
+TEST_F(QueryTest, ValuesToGoOnAfterAreOfTheFieldsType) {
+    put("1", R"({"p":0.1,"when":"2021-01-01","k":"5","b":false})");
+    put("2", R"({"p":0.25,"when":"2021-06-01","k":"7","b":true})");
+    const auto after = [&](const std::string& field, SortValue value) {
+        DocumentSearch sorted;
+        sorted.sort = {{.kind = SortKey::Kind::field, .field = field}};
+        sorted.after = std::vector{std::move(value)};
+        return ids(search(sorted));
+    };
+    EXPECT_THAT(after("p", "0.2"), ElementsAre("2"));
+    EXPECT_THAT(after("when", "2021-03-01"), ElementsAre("2"));
+    EXPECT_THAT(after("when", std::int64_t{1609459200000}), ElementsAre("2"));
+    EXPECT_THAT(after("k.keyword", std::int64_t{6}), ElementsAre("2"));
+    EXPECT_THAT(after("b", "false"), ElementsAre("2"));
+    EXPECT_THAT(after("b", std::int64_t{0}), ElementsAre("2"));
+    EXPECT_THROW(after("p", "abc"), QueryError);
+    EXPECT_THROW(after("when", "soon"), QueryError);
+    put("3", R"({"x":1})");
+    DocumentSearch sorted;
+    sorted.sort = {{.kind = SortKey::Kind::field, .field = "when"}};
+    sorted.sort[0].missing = "2021-02-01";
+    EXPECT_THAT(ids(search(sorted)), ElementsAre("1", "3", "2"));
+    sorted.sort[0].missing = "soon";
+    EXPECT_THROW(search(sorted), QueryError);
+}
+
 TEST_F(QueryTest, WordsAreLettersAndDigitsOfAllScripts) {
     put("1", R"({"t":"\u00dcber den Flu\u00df","p":"price \u20ac 100"})");
     put("2", R"({"t":"\u041f\u0440\u0438\u0432\u0435\u0442"})");
@@ -361,12 +387,43 @@ TEST_F(Books, ManyTermsOfAllTypes) {
     EXPECT_THAT(find(R"({"terms":{"sold":["true"]}})"), ElementsAre("1"));
 }
 
+TEST_F(QueryTest, SearchesEndAtTheirDeadline) {
+    for (int i = 0; i < 3; ++i)
+        put(std::to_string(i), R"({"n":1})");
+    DocumentSearch late;
+    late.query = Query::parse(R"({"term":{"n":1}})");
+    late.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
+    FoundDocuments found = search(late);
+    EXPECT_TRUE(found.timed_out);
+    EXPECT_EQ(found.total, 0U);
+    late.deadline = std::chrono::steady_clock::now() + std::chrono::hours(1);
+    found = search(late);
+    EXPECT_FALSE(found.timed_out);
+    EXPECT_EQ(found.total, 3U);
+}
+
 TEST_F(QueryTest, NumbersThatAreHardlyMoreThanNothing) {
     put("1", R"({"t":"x"})");
     EXPECT_THAT(find(R"({"match":{"t":{"query":"x","boost":"1e-320"}}})"), ElementsAre("1"));
     EXPECT_THAT(find_text("t:x^1e-320"), ElementsAre("1"));
     EXPECT_THAT(refusal(R"({"match":{"t":{"query":"x","boost":"1e-400"}}})"),
                 HasSubstr("[boost] must be a number"));
+}
+
+TEST_F(QueryTest, ErrorsTellTheIndexThatCannotAnswer) {
+    put("1", R"({"n":1})");
+    try {
+        find(R"({"term":{"n":"abc"}})");
+        ADD_FAILURE();
+    } catch (const QueryError& error) {
+        EXPECT_EQ(error.index(), "i");
+    }
+    try {
+        find(R"({"foo":{}})");
+        ADD_FAILURE();
+    } catch (const QueryError& error) {
+        EXPECT_EQ(error.index(), "");
+    }
 }
 
 TEST_F(Books, ReadsWhatMatchesInSlices) {
