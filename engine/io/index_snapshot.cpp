@@ -22,7 +22,9 @@ struct IndexSnapshot::Impl {
                 read_number(reader.db(), "all_fields") == 1) {}
 
     Database& db() { return reader.db(); }
-    Preparation preparation(bool scoring) { return {db(), types, *index, docs, scoring}; }
+    Preparation preparation(bool scoring, const std::shared_ptr<const Query>& filter) {
+        return {db(), types, *index, docs, scoring, filter ? &filter->root() : nullptr};
+    }
 
     std::mutex mutex;
     std::shared_ptr<Index> index;
@@ -150,10 +152,13 @@ class DocumentSearcher {
             const auto& node = dynamic_cast<const KnnNode&>(query->root());
             std::vector<std::pair<std::size_t, Scored>> all;
             for (std::size_t part = 0; part < parts_.size(); ++part) {
-                IndexSnapshot::Impl& impl = parts_[part].snapshot->impl();
-                const std::lock_guard lock(impl.mutex);
-                for (const Scored& one : node.nearest(impl.preparation(true)))
-                    all.emplace_back(part, one);
+                in_part(part, [&] {
+                    IndexSnapshot::Impl& impl = parts_[part].snapshot->impl();
+                    const std::lock_guard lock(impl.mutex);
+                    for (const Scored& one :
+                         node.nearest(impl.preparation(true, parts_[part].filter)))
+                        all.emplace_back(part, one);
+                });
             }
             std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
                 return a.second.score > b.second.score;
@@ -184,7 +189,7 @@ class DocumentSearcher {
         IndexSnapshot::Impl& impl = parts_[part].snapshot->impl();
         const std::lock_guard lock(impl.mutex);
         const bool scoring = scores_wanted_ || search_.min_score;
-        const Preparation preparation = impl.preparation(scoring);
+        const Preparation preparation = impl.preparation(scoring, parts_[part].filter);
         const MatcherPtr matcher = prepare(part, preparation);
         const MatcherPtr filter = parts_[part].filter
                                       ? parts_[part].filter->root().prepare(preparation.unscored())

@@ -648,7 +648,7 @@ class Parser {
             } else if (key == "num_candidates") {
                 clause.num_candidates = count(option);
             } else if (key == "similarity") {
-                clause.least_score = number(option);
+                clause.similarity = number(option);
             } else if (key == "boost") {
                 clause.boost = boost(option);
             } else if (key == "filter") {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <set>
 
 #include "engine/io/query_node.h"
@@ -33,6 +34,20 @@ double similarity(Similarity kind, std::span<const float> a, std::span<const flo
             break;
     }
     return dot < 0 ? 1 / (1 - dot) : dot + 1;
+}
+
+/// The least score of a neighbour that is as similar as is asked for.
+double least_score(Similarity kind, double wanted) {
+    switch (kind) {
+        case Similarity::cosine:
+        case Similarity::dot_product:
+            return (1 + wanted) / 2;
+        case Similarity::l2_norm:
+            return 1 / (1 + wanted * wanted);
+        case Similarity::max_inner_product:
+            break;
+    }
+    return wanted < 0 ? 1 / (1 - wanted) : wanted + 1;
 }
 
 bool better(const Scored& a, const Scored& b) {
@@ -99,6 +114,26 @@ std::optional<std::vector<Scored>> look_up(const Preparation& preparation, const
     }
 }
 
+/// What may be a neighbour; nothing: all.
+std::optional<DocumentList> allowed(const Preparation& preparation, const QueryNode* filter) {
+    Preparation unscored = preparation.unscored();
+    unscored.visible = nullptr;
+    unscored.nested = {};
+    std::optional<DocumentList> documents;
+    for (const QueryNode* node : {preparation.visible, filter}) {
+        if (node == nullptr) continue;
+        DocumentList found = matching(*node->prepare(unscored), preparation.db);
+        if (documents) {
+            DocumentList both;
+            std::set_intersection(documents->begin(), documents->end(), found.begin(), found.end(),
+                                  std::back_inserter(both));
+            found = std::move(both);
+        }
+        documents = std::move(found);
+    }
+    return documents;
+}
+
 }  // namespace
 
 std::vector<Scored> KnnNode::nearest(const Preparation& preparation) const {
@@ -117,18 +152,20 @@ std::vector<Scored> KnnNode::nearest(const Preparation& preparation) const {
                          "failed to create query: The [cosine] similarity does not support "
                          "vectors with zero magnitude.");
     std::vector<Scored> best;
-    if (clause_.filter) {
-        const MatcherPtr filter = clause_.filter->prepare(preparation.unscored());
-        const DocumentList allowed = matching(*filter, preparation.db);
-        best = compare_all(preparation.db, field, clause_.vector, clause_.k, &allowed);
+    if (const auto only = allowed(preparation, clause_.filter.get())) {
+        best = compare_all(preparation.db, field, clause_.vector, clause_.k, &*only);
     } else if (auto found =
                    look_up(preparation, field, clause_.vector, clause_.k, clause_.num_candidates)) {
         best = std::move(*found);
     } else {
         best = compare_all(preparation.db, field, clause_.vector, clause_.k, nullptr);
     }
-    if (clause_.least_score)
-        std::erase_if(best, [&](const Scored& one) { return one.score < *clause_.least_score; });
+    if (clause_.similarity) {
+        // As floats, which is what vectors are made of.
+        const auto least = static_cast<float>(least_score(field.similarity, *clause_.similarity));
+        std::erase_if(best,
+                      [&](const Scored& one) { return static_cast<float>(one.score) < least; });
+    }
     for (Scored& one : best)
         one.score *= clause_.boost;
     return best;

@@ -65,6 +65,8 @@ class Matcher {
 
 using MatcherPtr = std::unique_ptr<const Matcher>;
 
+class QueryNode;
+
 /// What nodes are prepared with.
 struct Preparation {
     Database& db;
@@ -72,6 +74,10 @@ struct Preparation {
     Index& index;
     std::uint64_t docs = 0;
     bool scoring = true;
+    /// What the alias lets through: no other document is a neighbour. Null: all.
+    const QueryNode* visible = nullptr;
+    /// Path of the objects that meet conditions each by itself. Empty: documents do.
+    std::string_view nested{};
 
     Preparation unscored() const {
         Preparation copy = *this;
@@ -162,7 +168,7 @@ struct KnnClause {
     std::vector<float> vector;
     std::size_t k = 10;
     std::size_t num_candidates = 0;
-    std::optional<double> least_score;  ///< of a neighbour, before the boost
+    std::optional<double> similarity;  ///< that a neighbour needs: a cosine, a distance, ...
     NodePtr filter;
     double boost = 1;
 };

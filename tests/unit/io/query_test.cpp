@@ -31,11 +31,20 @@ class QueryTest : public Scratch {
     }
 
     FoundDocuments search(const DocumentSearch& search,
-                          const std::vector<std::string>& indices = {"i"}) {
+                          const std::vector<std::string>& indices = {"i"},
+                          const std::shared_ptr<const Query>& filter = nullptr) {
         parts_.clear();
         for (const std::string& index : indices)
-            parts_.push_back({store_->snapshot(index), nullptr});
+            parts_.push_back({store_->snapshot(index), filter});
         return search_documents(parts_, search);
+    }
+
+    static std::shared_ptr<const Query> knn(const std::string& clause) {
+        document::Arena arena;
+        document::Value value;
+        document::JsonError error;
+        document::JsonParser().parse(clause, arena, value, error);
+        return Query::knn(value);
     }
 
     std::vector<std::string> ids(const FoundDocuments& found) {
@@ -308,12 +317,52 @@ TEST_F(QueryTest, TheNearestOfSeveralIndicesCountTogether) {
     put("a2", R"({"v":[2]})", "a");
     put("b9", R"({"v":[9]})", "b");
     DocumentSearch nearest;
-    document::Arena arena;
-    document::Value clause;
-    document::JsonError error;
-    document::JsonParser().parse(R"({"field":"v","query_vector":[0],"k":2})", arena, clause, error);
-    nearest.knn = {Query::knn(clause)};
+    nearest.knn = {knn(R"({"field":"v","query_vector":[0],"k":2})")};
     EXPECT_THAT(ids(search(nearest, {"a", "b"})), ElementsAre("a1", "a2"));
+}
+
+TEST_F(QueryTest, FiltersOfAliasesChooseBeforeTheNearestAreCounted) {
+    IndexSettings settings;
+    settings.vectors = {{"v", 1, Similarity::l2_norm}};
+    store_->create("i", settings);
+    put("near", R"({"v":[1],"team":"red"})");
+    put("far", R"({"v":[5],"team":"blue"})");
+    put("farther", R"({"v":[6],"team":"blue","old":true})");
+    const auto blue = Query::parse(R"({"term":{"team.keyword":"blue"}})");
+    DocumentSearch nearest;
+    nearest.knn = {knn(R"({"field":"v","query_vector":[0],"k":1})")};
+    EXPECT_THAT(ids(search(nearest, {"i"}, blue)), ElementsAre("far"));
+    nearest.knn = {knn(R"({"field":"v","query_vector":[0],"k":1,"filter":{"term":{"old":true}}})")};
+    EXPECT_THAT(ids(search(nearest, {"i"}, blue)), ElementsAre("farther"));
+    nearest.knn.clear();
+    nearest.query =
+        Query::parse(R"({"bool":{"must":{"knn":{"field":"v","query_vector":[0],"k":1}}}})");
+    EXPECT_THAT(ids(search(nearest, {"i"}, blue)), ElementsAre("far"));
+}
+
+TEST_F(QueryTest, SimilarityOfNeighboursIsThatOfTheVectors) {
+    const auto found = [&](Similarity similarity, const std::string& least) {
+        const std::string index = "i" + std::to_string(static_cast<int>(similarity));
+        if (!store_->exists(index)) {
+            IndexSettings settings;
+            settings.vectors = {{"v", 2, similarity}};
+            store_->create(index, settings);
+            put("x", R"({"v":[1,0]})", index);
+            put("y", R"({"v":[0.6,0.8]})", index);
+            put("z", R"({"v":[0,1]})", index);
+        }
+        DocumentSearch nearest;
+        nearest.knn = {
+            knn(R"({"field":"v","query_vector":[1,0],"k":3,"similarity":)" + least + "}")};
+        return ids(search(nearest, {index}));
+    };
+    EXPECT_THAT(found(Similarity::cosine, "0.6"), ElementsAre("x", "y"));
+    EXPECT_THAT(found(Similarity::cosine, "0.61"), ElementsAre("x"));
+    EXPECT_THAT(found(Similarity::dot_product, "0.61"), ElementsAre("x"));
+    EXPECT_THAT(found(Similarity::l2_norm, "1"), ElementsAre("x", "y"));
+    EXPECT_THAT(found(Similarity::l2_norm, "0.5"), ElementsAre("x"));
+    EXPECT_THAT(found(Similarity::max_inner_product, "0.5"), ElementsAre("x", "y"));
+    EXPECT_THAT(found(Similarity::max_inner_product, "-0.5").size(), 3U);
 }
 
 TEST_F(QueryTest, AliasesOfAliasesAreUnknown) {

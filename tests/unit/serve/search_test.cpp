@@ -262,6 +262,22 @@ TEST_F(SearchApi, AliasFiltersHold) {
     EXPECT_EQ(ids(call("GET", "/classics,books/_search").body).size(), 3U);
 }
 
+TEST_F(SearchApi, AliasFiltersHoldForNeighbours) {
+    io::IndexSettings settings;
+    settings.vectors = {{"v", 1, io::Similarity::l2_norm}};
+    node.store->create("vec", settings);
+    put("vec", "near", R"({"v":[1],"team":"red"})");
+    put("vec", "far", R"({"v":[5],"team":"blue"})");
+    node.indices->put_alias("vec", "blues", R"({"filter":{"term":{"team.keyword":"blue"}}})");
+    const std::string clause = R"({"field":"v","query_vector":[0],"k":1,"num_candidates":5})";
+    EXPECT_THAT(ids(call("POST", "/blues/_search", R"({"knn":)" + clause + "}").body),
+                ElementsAre("far"));
+    EXPECT_THAT(ids(call("POST", "/blues/_search", R"({"retriever":{"knn":)" + clause + "}}").body),
+                ElementsAre("far"));
+    EXPECT_THAT(ids(call("POST", "/blues/_search", R"({"query":{"knn":)" + clause + "}}").body),
+                ElementsAre("far"));
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
