@@ -79,7 +79,7 @@ class Parser {
             {"match_bool_prefix", &Parser::match_bool_prefix},
             {"multi_match", &Parser::multi_match},
             {"query_string", &Parser::query_string},
-            {"simple_query_string", &Parser::query_string},
+            {"simple_query_string", &Parser::simple_query_string},
             {"term", &Parser::term},
             {"terms", &Parser::terms},
             {"range", &Parser::range},
@@ -287,7 +287,7 @@ class Parser {
 
     NodePtr multi_match(const Member& query) {
         TextClause clause;
-        std::vector<std::string> fields;
+        std::vector<FieldWeight> fields;
         std::string type = "best_fields";
         double tie_breaker = 0;
         bool has_text = false;
@@ -297,7 +297,7 @@ class Parser {
                 clause.value = Operand(option.value, dates_);
                 has_text = true;
             } else if (name == "fields") {
-                fields = strings(option.value);
+                fields = weighted_fields(option.value);
             } else if (name == "type") {
                 type = text_of(option.value);
             } else if (name == "tie_breaker") {
@@ -320,29 +320,14 @@ class Parser {
         } else if (type != "best_fields") {
             fail("[multi_match] query does not support type [" + type + "]", query);
         }
-        return over_fields(clause, fields, tie_breaker);
+        return make_text_over(std::move(clause), fields, tie_breaker);
     }
 
-    static NodePtr over_fields(TextClause clause, const std::vector<std::string>& fields,
-                               double tie_breaker) {
-        const double factor = std::exchange(clause.boost, 1);
-        std::vector<NodePtr> children;
-        clause.lenient = clause.lenient || fields.size() != 1;
-        for (const std::string& field : fields) {
-            const std::size_t caret = field.find('^');
-            TextClause one = clause;
-            one.field = field.substr(0, caret);
-            if (one.field == "*") one.field.clear();
-            if (caret != std::string::npos) one.boost = std::atof(field.c_str() + caret + 1);
-            if (one.field.find('*') != std::string::npos)
-                throw QueryError(
-                    "parsing_exception",
-                    "[multi_match] field patterns other than [*] are not supported: [" + field +
-                        "]");
-            children.push_back(make_text(std::move(one)));
-        }
-        if (fields.empty()) children.push_back(make_text(clause));
-        return make_dis_max(std::move(children), tie_breaker, factor);
+    static std::vector<FieldWeight> weighted_fields(Value value) {
+        std::vector<FieldWeight> fields;
+        for (const std::string& field : strings(value))
+            fields.push_back(weighted_field(field));
+        return fields;
     }
 
     static std::vector<std::string> strings(Value value) {
@@ -353,32 +338,110 @@ class Parser {
         return all;
     }
 
+    /// What query_string and simple_query_string are asked for alike.
+    struct SyntaxQuery {
+        std::optional<std::string> text;
+        SyntaxOptions options;
+        double boost = 1;
+    };
+
+    /// False for an option that only one of them may know. Words of wildcards are always taken as
+    /// the field has them, so that `analyze_wildcard` changes nothing.
+    bool syntax_option(const Member& option, SyntaxQuery& out) const {
+        const std::string_view name = option.key();
+        if (name == "query") {
+            out.text = text_of(option.value);
+        } else if (name == "fields") {
+            out.options.fields = weighted_fields(option.value);
+        } else if (name == "default_operator") {
+            out.options.all_words = all_words(option);
+        } else if (name == "lenient") {
+            out.options.lenient = flag(option);
+        } else if (name == "boost") {
+            out.boost = boost(option);
+        } else {
+            return name == "analyze_wildcard" || harmless(option);
+        }
+        return true;
+    }
+
+    NodePtr finish_syntax(const Member& query, const SyntaxQuery& syntax, NodePtr node) const {
+        if (!syntax.text)
+            fail("[" + std::string(query.key()) + "] must be provided with a [query]", query);
+        return syntax.boost == 1 ? std::move(node)
+                                 : make_dis_max({std::move(node)}, 0, syntax.boost);
+    }
+
     NodePtr query_string(const Member& query) {
-        std::string text;
-        std::vector<std::string> fields;
-        bool all = false;
+        SyntaxQuery syntax;
+        syntax.options.dates = dates_;
         for (const Member& option : query.value.as_object()) {
             const std::string_view name = option.key();
-            if (name == "query") {
-                text = text_of(option.value);
-            } else if (name == "default_field") {
-                fields = {text_of(option.value)};
-            } else if (name == "fields") {
-                fields = strings(option.value);
-            } else if (name == "default_operator") {
-                all = all_words(option);
-            } else if (name != "analyze_wildcard" && name != "lenient" && name != "flags" &&
-                       !harmless(option)) {
+            if (name == "default_field") {
+                syntax.options.fields = {weighted_field(text_of(option.value))};
+            } else if (name == "tie_breaker") {
+                syntax.options.tie_breaker = number(option);
+            } else if (!syntax_option(option, syntax)) {
                 unsupported(query.key(), option);
             }
         }
-        std::vector<NodePtr> children;
-        for (const std::string& field : fields) {
-            children.push_back(
-                Query::from_text(text, field == "*" ? std::string() : field, all)->share());
+        return finish_syntax(query, syntax, parse_lucene(syntax.text.value_or(""), syntax.options));
+    }
+
+    NodePtr simple_query_string(const Member& query) {
+        SyntaxQuery syntax;
+        syntax.options.dates = dates_;
+        // Whatever somebody types into a search box is no error.
+        syntax.options.lenient = true;
+        unsigned operators = simple_syntax::kAll;
+        for (const Member& option : query.value.as_object()) {
+            if (option.key() == "flags") {
+                operators = simple_flags(option);
+            } else if (!syntax_option(option, syntax)) {
+                unsupported(query.key(), option);
+            }
         }
-        if (children.empty()) children.push_back(Query::from_text(text, {}, all)->share());
-        return children.size() == 1 ? children.front() : make_dis_max(std::move(children), 0, 1);
+        return finish_syntax(query, syntax,
+                             parse_simple(syntax.text.value_or(""), syntax.options, operators));
+    }
+
+    /// "OR|AND|PREFIX", or the mask itself.
+    unsigned simple_flags(const Member& option) const {
+        constexpr std::array<std::pair<std::string_view, unsigned>, 13> known = {
+            {{"ALL", simple_syntax::kAll},
+             {"NONE", 0},
+             {"AND", simple_syntax::kAnd},
+             {"NOT", simple_syntax::kNot},
+             {"OR", simple_syntax::kOr},
+             {"PREFIX", simple_syntax::kPrefix},
+             {"PHRASE", simple_syntax::kPhrase},
+             {"PRECEDENCE", simple_syntax::kPrecedence},
+             {"ESCAPE", simple_syntax::kEscape},
+             {"WHITESPACE", simple_syntax::kWhitespace},
+             {"FUZZY", simple_syntax::kFuzzy},
+             {"NEAR", simple_syntax::kNear},
+             {"SLOP", simple_syntax::kNear}}};
+        if (option.value.is_integer()) {
+            const std::int64_t mask = option.value.as_integer();
+            return mask < 0 ? simple_syntax::kAll
+                            : static_cast<unsigned>(mask) & simple_syntax::kAll;
+        }
+        const std::string text = text_of(option.value);
+        unsigned operators = 0;
+        std::string_view rest = text;
+        while (!rest.empty()) {
+            const std::size_t end = std::min(rest.find('|'), rest.size());
+            const auto* const found =
+                std::find_if(known.begin(), known.end(),
+                             [&](const auto& one) { return one.first == rest.substr(0, end); });
+            if (found == known.end())
+                throw QueryError(
+                    "illegal_argument_exception",
+                    "Unknown simple_query_string flag [" + std::string(rest.substr(0, end)) + "]");
+            operators |= found->second;
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+        return operators;
     }
 
     NodePtr term(const Member& query) {

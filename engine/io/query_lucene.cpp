@@ -10,16 +10,17 @@ namespace {
 
 class LuceneParser {
   public:
-    LuceneParser(std::string_view text, bool all_words)
-        : whole_(text), text_(text), all_words_(all_words) {}
+    LuceneParser(std::string_view text, const SyntaxOptions& options)
+        : whole_(text), text_(text), options_(options), all_words_(options.all_words) {}
 
-    NodePtr run(const std::string& field) {
-        NodePtr node = group(field);
+    NodePtr run() {
+        NodePtr node = group(options_.fields.empty() ? Fields(1) : options_.fields);
         if (!text_.empty()) fail();
         return node;
     }
 
   private:
+    using Fields = std::vector<FieldWeight>;  ///< at least one
     enum class Occur { must, should, must_not };
     struct Clause {
         NodePtr node;
@@ -50,7 +51,7 @@ class LuceneParser {
     }
 
     /// Up to a closing parenthesis or the end.
-    NodePtr group(const std::string& field) {
+    NodePtr group(const Fields& fields) {
         if (++depth_ > kMaxDepth) fail();
         std::vector<Clause> clauses;
         for (skip_blanks(); !text_.empty() && text_.front() != ')'; skip_blanks()) {
@@ -72,7 +73,7 @@ class LuceneParser {
                 occur = Occur::must;
             }
             skip_blanks();
-            clauses.push_back({clause(field), occur});
+            clauses.push_back({clause(fields), occur});
         }
         --depth_;
         return join(clauses);
@@ -92,29 +93,46 @@ class LuceneParser {
         return make_bool(std::move(all));
     }
 
-    NodePtr clause(const std::string& default_field) {
-        std::string field = default_field;
+    NodePtr clause(const Fields& fields) {
         const std::size_t name = field_name();
-        if (name > 0) {
-            field = unescaped(text_.substr(0, name));
-            text_.remove_prefix(name + 1);
-            skip_blanks();
-        }
+        if (name == 0) return on_fields(fields);
+        std::string field = unescaped(text_.substr(0, name));
+        if (field == "*") field.clear();
+        text_.remove_prefix(name + 1);
+        skip_blanks();
+        return on_fields({{std::move(field), 1}});
+    }
+
+    NodePtr on_fields(const Fields& fields) {
         if (text_.empty()) fail();
         NodePtr node;
         if (take("(")) {
-            node = group(field);
+            node = group(fields);
             if (!take(")")) fail();
         } else if (text_.front() == '"') {
-            node = phrase(field);
+            node = phrase(fields);
         } else if (text_.front() == '[' || text_.front() == '{') {
-            node = range(field);
+            node = range(fields);
         } else if (text_.front() == '>' || text_.front() == '<') {
-            node = comparison(field);
+            node = comparison(fields);
         } else {
-            node = term(field);
+            node = term(fields);
         }
         return boosted(std::move(node));
+    }
+
+    /// The best of what `make` makes for each field.
+    template <class Make>
+    NodePtr best_of(const Fields& fields, const Make& make) const {
+        std::vector<NodePtr> nodes;
+        for (const FieldWeight& field : fields)
+            nodes.push_back(make(field));
+        return nodes.size() == 1 ? std::move(nodes.front())
+                                 : make_dis_max(std::move(nodes), options_.tie_breaker, 1);
+    }
+
+    static bool is_pattern(const FieldWeight& field) {
+        return field.field.empty() || field.field.find('*') != std::string::npos;
     }
 
     /// Length of `name` in "name:..."; 0 when there is none.
@@ -165,25 +183,16 @@ class LuceneParser {
         return word;
     }
 
-    NodePtr text_node(const std::string& field, std::string text, TextMode mode) const {
+    NodePtr text_node(const Fields& fields, std::string text, TextMode mode) const {
         TextClause clause;
-        clause.field = field;
-        clause.value = Operand(std::move(text), now());
+        clause.value = Operand(std::move(text), options_.dates);
         clause.mode = mode;
         clause.all_words = all_words_;
-        clause.lenient = field.empty();
-        return make_text(std::move(clause));
+        clause.lenient = options_.lenient;
+        return make_text_over(std::move(clause), fields, options_.tie_breaker);
     }
 
-    static DateOptions now() {
-        DateOptions options;
-        options.now_millis = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                 std::chrono::system_clock::now().time_since_epoch())
-                                 .count();
-        return options;
-    }
-
-    NodePtr phrase(const std::string& field) {
+    NodePtr phrase(const Fields& fields) {
         text_.remove_prefix(1);
         std::size_t end = 0;
         while (end < text_.size() && text_[end] != '"')
@@ -191,42 +200,48 @@ class LuceneParser {
         if (end >= text_.size()) fail();
         std::string content = unescaped(text_.substr(0, end));
         text_.remove_prefix(end + 1);
-        return text_node(field, std::move(content), TextMode::phrase);
+        return text_node(fields, std::move(content), TextMode::phrase);
     }
 
-    NodePtr term(const std::string& field) {
+    NodePtr term(const Fields& fields) {
         const std::string_view word = raw_word();
         if (word.empty()) fail();
-        if (field == "_exists_") return make_exists(unescaped(word), 1);
-        if (word == "*") return field.empty() || field == "*" ? make_all() : make_exists(field, 1);
+        if (fields.front().field == "_exists_") return make_exists(unescaped(word), 1);
         const std::size_t wild = word.find_first_of("*?");
         const bool escaped = wild != std::string_view::npos && wild > 0 && word[wild - 1] == '\\';
         if (wild == std::string_view::npos || escaped)
-            return text_node(field, unescaped(word), TextMode::words);
-        if (!field.empty())
-            return make_pattern(field, std::string(word), Pattern::wildcard, true, 1);
-        if (wild + 1 != word.size() || word[wild] != '*')
-            throw QueryError("query_shard_exception",
-                             "wildcards inside a word need a field: [" + std::string(word) + "]");
-        return text_node(field, unescaped(word.substr(0, wild)), TextMode::prefix);
+            return text_node(fields, unescaped(word), TextMode::words);
+        return best_of(fields, [&](const FieldWeight& field) { return wildcard(field, word); });
     }
 
-    NodePtr comparison(const std::string& field) {
+    NodePtr wildcard(const FieldWeight& field, std::string_view word) const {
+        if (word == "*")
+            return is_pattern(field) ? make_all(field.boost)
+                                     : make_exists(field.field, field.boost);
+        if (!is_pattern(field))
+            return make_pattern(field.field, std::string(word), Pattern::wildcard, true,
+                                field.boost);
+        if (word.find_first_of("*?") + 1 != word.size() || word.back() != '*')
+            throw QueryError("query_shard_exception",
+                             "wildcards inside a word need a field: [" + std::string(word) + "]");
+        word.remove_suffix(1);
+        return text_node({field}, unescaped(word), TextMode::prefix);
+    }
+
+    NodePtr comparison(const Fields& fields) {
         RangeClause clause;
-        clause.field = field;
         const bool lower = take(">");
         if (!lower) take("<");
         const bool include = take("=");
         skip_blanks();
-        Operand bound(unescaped(raw_word()), now());
+        Operand bound(unescaped(raw_word()), options_.dates);
         (lower ? clause.lower : clause.upper) = std::move(bound);
         clause.include_lower = clause.include_upper = include;
-        return ranged(std::move(clause));
+        return ranged(clause, fields);
     }
 
-    NodePtr range(const std::string& field) {
+    NodePtr range(const Fields& fields) {
         RangeClause clause;
-        clause.field = field;
         clause.include_lower = text_.front() == '[';
         const std::size_t end = text_.find_first_of("]}");
         if (end == std::string_view::npos) fail();
@@ -235,7 +250,7 @@ class LuceneParser {
         const std::size_t to = inside.find(" TO ");
         if (to == std::string_view::npos) fail();
         text_.remove_prefix(end + 1);
-        const auto bound = [](std::string_view text) -> std::optional<Operand> {
+        const auto bound = [this](std::string_view text) -> std::optional<Operand> {
             while (!text.empty() && blank(text.front()))
                 text.remove_prefix(1);
             while (!text.empty() && blank(text.back()))
@@ -243,29 +258,45 @@ class LuceneParser {
             if (text.size() > 1 && text.front() == '"' && text.back() == '"')
                 text = text.substr(1, text.size() - 2);
             if (text == "*") return std::nullopt;
-            return Operand(unescaped(text), now());
+            return Operand(unescaped(text), options_.dates);
         };
         clause.lower = bound(inside.substr(0, to));
         clause.upper = bound(inside.substr(to + 4));
-        return ranged(std::move(clause));
+        return ranged(clause, fields);
     }
 
-    NodePtr ranged(RangeClause clause) const {
-        if (clause.field.empty()) fail();
-        return make_range(std::move(clause));
+    NodePtr ranged(const RangeClause& clause, const Fields& fields) const {
+        return best_of(fields, [&](const FieldWeight& field) {
+            if (is_pattern(field)) fail();
+            RangeClause one = clause;
+            one.field = field.field;
+            one.boost = field.boost;
+            return make_range(std::move(one));
+        });
     }
 
     std::string_view whole_;
     std::string_view text_;
+    const SyntaxOptions& options_;
     bool all_words_;
     int depth_ = 0;
 };
 
 }  // namespace
 
+NodePtr parse_lucene(std::string_view text, const SyntaxOptions& options) {
+    return LuceneParser(text, options).run();
+}
+
 std::shared_ptr<const Query> Query::from_text(std::string_view text, std::string_view default_field,
                                               bool all_words) {
-    return std::make_shared<Query>(LuceneParser(text, all_words).run(std::string(default_field)));
+    SyntaxOptions options;
+    if (!default_field.empty()) options.fields = {weighted_field(default_field)};
+    options.all_words = all_words;
+    options.dates.now_millis = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count();
+    return std::make_shared<Query>(parse_lucene(text, options));
 }
 
 }  // namespace penstock::io

@@ -547,8 +547,8 @@ MatcherPtr make_list(std::vector<Scored> documents) {
     return std::make_unique<ListMatcher>(std::move(numbers), std::move(scores), 0);
 }
 
-MatcherPtr make_any(std::vector<MatcherPtr> children) {
-    return std::make_unique<AnyMatcher>(std::move(children), 1, 1);
+MatcherPtr make_any(std::vector<MatcherPtr> children, double tie_breaker) {
+    return std::make_unique<AnyMatcher>(std::move(children), tie_breaker, 1);
 }
 
 DocumentList matching(const Matcher& matcher, Database& db) {

@@ -109,8 +109,9 @@ struct Scored {
 
 /// Those documents, with these scores.
 MatcherPtr make_list(std::vector<Scored> documents);
-/// All of the children that match add their scores; one must.
-MatcherPtr make_any(std::vector<MatcherPtr> children);
+/// One of the children must match. The best score counts, and the others by `tie_breaker` (1: their
+/// sum).
+MatcherPtr make_any(std::vector<MatcherPtr> children, double tie_breaker = 1);
 /// The numbers of all documents that match.
 DocumentList matching(const Matcher& matcher, Database& db);
 
@@ -136,7 +137,7 @@ NodePtr make_dis_max(std::vector<NodePtr> children, double tie_breaker, double b
 enum class TextMode { words, phrase, phrase_prefix, prefix };
 
 struct TextClause {
-    std::string field;  ///< empty: all that hold text
+    std::string field;  ///< with `*`: all such; empty: all that hold text
     Operand value;
     TextMode mode = TextMode::words;
     bool all_words = false;
@@ -146,6 +147,47 @@ struct TextClause {
     double boost = 1;
 };
 NodePtr make_text(TextClause clause);
+
+/// A field to look in, and how much it counts there.
+struct FieldWeight {
+    std::string field;  ///< with `*`: all such; empty: all
+    double boost = 1;
+};
+/// "title^2". Throws QueryError.
+FieldWeight weighted_field(std::string_view text);
+/// The clause in the best of the fields. Without fields, in all.
+NodePtr make_text_over(TextClause clause, const std::vector<FieldWeight>& fields,
+                       double tie_breaker);
+
+/// What the languages of query_string and simple_query_string share.
+struct SyntaxOptions {
+    std::vector<FieldWeight> fields;  ///< where no field is named; empty: all
+    bool all_words = false;
+    bool lenient = false;
+    double tie_breaker = 0;
+    DateOptions dates;
+};
+/// Lucene's syntax. Throws QueryError.
+NodePtr parse_lucene(std::string_view text, const SyntaxOptions& options);
+
+/// Operators of simple_query_string, as bits of a mask.
+namespace simple_syntax {
+constexpr unsigned kAnd = 1;
+constexpr unsigned kNot = 2;
+constexpr unsigned kOr = 4;
+constexpr unsigned kPrefix = 8;
+constexpr unsigned kPhrase = 16;
+constexpr unsigned kPrecedence = 32;
+constexpr unsigned kEscape = 64;
+constexpr unsigned kWhitespace = 128;
+constexpr unsigned kFuzzy = 256;
+constexpr unsigned kNear = 512;
+constexpr unsigned kAll = 1023;
+}  // namespace simple_syntax
+/// The syntax of simple_query_string: + | - "a phrase" prefix* ( ). What is malformed is text. How
+/// much words (~1) and phrases (~2) may differ is read, but only what is equal is found.
+NodePtr parse_simple(std::string_view text, const SyntaxOptions& options,
+                     unsigned operators = simple_syntax::kAll);
 
 NodePtr make_terms(std::string field, std::vector<Operand> values, bool fold, double boost);
 NodePtr make_exists(std::string field, double boost);

@@ -306,21 +306,21 @@ class TextNode final : public QueryNode {
           expressions_(expressions_of(clause_.value.text(), clause_.mode)) {}
 
     MatcherPtr prepare(const Preparation& preparation) const override {
-        if (!clause_.field.empty()) return on_field(preparation, clause_.field, clause_.lenient);
+        if (!is_pattern()) return on_field(preparation, clause_.field, clause_.lenient);
         std::vector<MatcherPtr> fields;
         for (const ValueType type :
              {ValueType::text, ValueType::keyword, ValueType::long_number, ValueType::float_number,
               ValueType::boolean, ValueType::date}) {
-            for (const std::string& name : preparation.types.names(type))
+            for (const std::string& name : names(preparation.types, type))
                 fields.push_back(on_field(preparation, name, true));
         }
         return make_best(std::move(fields), preparation);
     }
 
     void text_conditions(const FieldTypes& types, std::vector<TextCondition>& out) const override {
-        std::vector<std::string> names{clause_.field};
-        if (clause_.field.empty()) names = types.names(ValueType::text);
-        for (const std::string& name : names) {
+        const std::vector<std::string> fields =
+            is_pattern() ? names(types, ValueType::text) : std::vector{clause_.field};
+        for (const std::string& name : fields) {
             const FieldRef ref = types.resolve(name);
             if (!has_full_text(ref)) continue;
             for (const std::string& expression : expressions_)
@@ -329,6 +329,20 @@ class TextNode final : public QueryNode {
     }
 
   private:
+    bool is_pattern() const {
+        return clause_.field.empty() || clause_.field.find('*') != std::string::npos;
+    }
+
+    /// Fields of that type that the pattern fits.
+    std::vector<std::string> names(const FieldTypes& types, ValueType type) const {
+        std::vector<std::string> all = types.names(type);
+        if (!clause_.field.empty())
+            std::erase_if(all, [&](const std::string& name) {
+                return !matches_pattern(clause_.field, name);
+            });
+        return all;
+    }
+
     static MatcherPtr make_best(std::vector<MatcherPtr> children, const Preparation& preparation) {
         if (children.empty()) return nothing(preparation);
         std::map<std::int64_t, double> best;
@@ -350,7 +364,7 @@ class TextNode final : public QueryNode {
         for (const auto& [seq_no, score] : best)
             list.push_back({seq_no, score});
         rest.push_back(make_list(std::move(list)));
-        return rest.size() == 1 ? std::move(rest.front()) : make_any(std::move(rest));
+        return rest.size() == 1 ? std::move(rest.front()) : make_any(std::move(rest), 0);
     }
 
     MatcherPtr on_field(const Preparation& preparation, const std::string& name,
@@ -541,6 +555,37 @@ class PatternNode final : public QueryNode {
 };
 
 }  // namespace
+
+FieldWeight weighted_field(std::string_view text) {
+    const std::size_t caret = text.find('^');
+    FieldWeight weight{std::string(text.substr(0, caret)), 1};
+    if (weight.field == "*") weight.field.clear();
+    if (caret == std::string_view::npos) return weight;
+    const Operand boost{std::string(text.substr(caret + 1))};
+    if (!boost.is_number())
+        throw QueryError("number_format_exception", "For input string: \"" + boost.text() + "\"");
+    weight.boost = boost.number();
+    if (weight.boost < 0)
+        throw QueryError("illegal_argument_exception",
+                         "negative [boost] are not allowed in [" + std::string(text) +
+                             "], use a value between 0 and 1 to deboost");
+    return weight;
+}
+
+NodePtr make_text_over(TextClause clause, const std::vector<FieldWeight>& fields,
+                       double tie_breaker) {
+    const double factor = std::exchange(clause.boost, 1);
+    clause.lenient = clause.lenient || fields.size() != 1;
+    std::vector<NodePtr> children;
+    for (const FieldWeight& field : fields) {
+        TextClause one = clause;
+        one.field = field.field;
+        one.boost = field.boost;
+        children.push_back(make_text(std::move(one)));
+    }
+    if (fields.empty()) children.push_back(make_text(std::move(clause)));
+    return make_dis_max(std::move(children), tie_breaker, factor);
+}
 
 NodePtr make_text(TextClause clause) {
     return std::make_shared<TextNode>(std::move(clause));

@@ -379,6 +379,64 @@ TEST_F(QueryTest, AliasesOfAliasesAreUnknown) {
     EXPECT_THAT(find(R"({"match":{"r":"x"}})"), ElementsAre("1"));
 }
 
+class People : public QueryTest {
+  protected:
+    People() {
+        put("1", R"({"name":"Alice Miller","job":"cook","age":30})");
+        put("2", R"({"name":"Bob","job":"alice's driver","age":40})");
+        put("3", R"({"name":"Carol","job":"driver","note":"knows Alice"})");
+    }
+};
+
+TEST_F(People, QueryStringsLookForEachWordInAllTheirFields) {
+    EXPECT_THAT(find(R"({"query_string":{"query":"alice","fields":["name^2","job"]}})"),
+                ElementsAre("1", "2"));
+    EXPECT_THAT(find(R"({"query_string":{"query":"alice","fields":["na*"]}})"), ElementsAre("1"));
+    EXPECT_THAT(find(R"({"query_string":{"query":"alice cook","fields":["name","job"],)"
+                     R"("default_operator":"AND"}})"),
+                ElementsAre("1"));
+    EXPECT_THAT(find(R"({"query_string":{"query":"+bob +job:driver","fields":["name^3"]}})"),
+                ElementsAre("2"));
+    EXPECT_THAT(find(R"({"query_string":{"query":"ALI*","fields":["name","note"]}})"),
+                UnorderedElementsAre("1", "3"));
+    EXPECT_THAT(find(R"({"multi_match":{"query":"alice","fields":["n*"]}})"),
+                UnorderedElementsAre("1", "3"));
+    EXPECT_THAT(refusal(R"({"query_string":{"query":"x","fields":["name^y"]}})"),
+                HasSubstr("number_format_exception"));
+    EXPECT_THAT(refusal(R"({"query_string":{"query":"x","quote_field_suffix":".e"}})"),
+                HasSubstr("does not support [quote_field_suffix]"));
+}
+
+TEST_F(People, SimpleQueryStringsNeverFail) {
+    const auto simple = [&](const std::string& text, const std::string& options = "") {
+        std::string query = R"({"simple_query_string":{"query":)";
+        document::write_json_string(text, query);
+        return find(query + options + "}}");
+    };
+    for (const std::string text : {"name:[a", "\"alice", "(((", ")(", "a && \\", "-", "~", "\"\"",
+                                   "+ | -", "/x/", "alice~~2 AND {", "()", "foo^^", ""})
+        EXPECT_NO_THROW(simple(text)) << text;
+    EXPECT_THAT(simple("name:alice"), UnorderedElementsAre("1", "2", "3"));
+    EXPECT_THAT(simple("bob | carol"), UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(simple("alice + driver"), UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(simple("alice + -driver"), ElementsAre("1"));
+    EXPECT_THAT(simple("alice + (cook | bob)"), UnorderedElementsAre("1", "2"));
+    EXPECT_THAT(simple("\"knows alice\"~2"), ElementsAre("3"));
+    EXPECT_THAT(simple("mill*"), ElementsAre("1"));
+    EXPECT_THAT(simple("miller~1"), ElementsAre("1"));
+    EXPECT_THAT(simple("*").size(), 3U);
+    EXPECT_THAT(simple("alice cook", R"(,"default_operator":"and","fields":["name^2","job"])"),
+                ElementsAre("1"));
+    EXPECT_THAT(simple("alice", R"(,"fields":["age","name"])"), ElementsAre("1"));
+    EXPECT_THAT(simple("mill*", R"(,"flags":"NONE")"), IsEmpty());
+    EXPECT_THAT(simple("carol -alice", R"(,"default_operator":"and","flags":"NOT|WHITESPACE")"),
+                IsEmpty());
+    EXPECT_THAT(refusal(R"({"simple_query_string":{"query":"x","flags":"FOO"}})"),
+                HasSubstr("Unknown simple_query_string flag [FOO]"));
+    EXPECT_THAT(refusal(R"({"simple_query_string":{"query":"x","minimum_should_match":2}})"),
+                HasSubstr("does not support [minimum_should_match]"));
+}
+
 TEST_F(QueryTest, ValuesToGoOnAfterAreOfTheFieldsType) {
     put("1", R"({"p":0.1,"when":"2021-01-01","k":"5","b":false})");
     put("2", R"({"p":0.25,"when":"2021-06-01","k":"7","b":true})");
