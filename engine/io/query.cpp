@@ -672,28 +672,56 @@ class Parser {
         return make_constant_score(std::move(filter), factor);
     }
 
-    /// Objects lie flat here, so that one condition below a path needs nothing more; several that
-    /// one and the same element would have to meet cannot be told apart.
     NodePtr nested(const Member& query) {
-        const Value* inner = query.value.as_object().get("query");
+        const Value* inner = nullptr;
+        std::string path;
+        ScoreMode mode = ScoreMode::average;
+        double factor = 1;
         for (const Member& option : query.value.as_object()) {
             const std::string_view name = option.key();
-            if (name != "query" && name != "path" && name != "ignore_unmapped" &&
-                name != "score_mode")
+            if (name == "query") {
+                inner = &option.value;
+            } else if (name == "path") {
+                path = text_of(option.value);
+            } else if (name == "score_mode") {
+                mode = score_mode(option);
+            } else if (name == "boost") {
+                factor = boost(option);
+            } else if (name != "ignore_unmapped") {
                 unsupported("nested", option);
+            }
         }
+        if (path.empty()) fail("[nested] requires 'path' field", query);
         if (inner == nullptr || !inner->is_object() || inner->as_object().empty())
             fail("[nested] requires 'query' field", query);
-        const Member& condition = inner->as_object()[0];
-        if (condition.key() == "bool" || condition.key() == "dis_max")
-            fail("[nested] query does not support [" + std::string(condition.key()) +
-                     "]: the embedded index keeps objects flat and cannot ask that one element "
-                     "meets several conditions",
-                 condition);
-        return node(*inner);
+        // The nearest of a document's vectors counts, whichever object it is of.
+        const bool nearest = inner->as_object()[0].key() == "knn";
+        const bool outer = std::exchange(in_nested_, in_nested_ || !nearest);
+        NodePtr child = node(*inner);
+        in_nested_ = outer;
+        if (nearest) return child;
+        return make_nested(std::move(path), std::move(child), mode, factor);
     }
 
-    NodePtr knn_member(const Member& query) { return knn_of(query.value.as_object(), "knn"); }
+    ScoreMode score_mode(const Member& option) const {
+        const std::string name = text_of(option.value);
+        if (name == "avg") return ScoreMode::average;
+        if (name == "sum") return ScoreMode::sum;
+        if (name == "max") return ScoreMode::largest;
+        if (name == "min") return ScoreMode::least;
+        if (name == "none") return ScoreMode::none;
+        throw QueryError("illegal_argument_exception",
+                         "No score mode for child query [" + name + "] found");
+    }
+
+    NodePtr knn_member(const Member& query) {
+        if (in_nested_)
+            fail(
+                "[knn] must be the whole query of [nested]: the embedded index does not tell "
+                "which object it found",
+                query);
+        return knn_of(query.value.as_object(), "knn");
+    }
 
     NodePtr knn_of(const Object& options, std::string_view name) {
         KnnClause clause;
@@ -774,6 +802,7 @@ class Parser {
     const QueryOptions& options_;
     DateOptions dates_;
     std::size_t depth_ = 0;
+    bool in_nested_ = false;  ///< conditions are met by objects, not by documents
 };
 
 }  // namespace

@@ -48,8 +48,7 @@ struct QueryOptions {
 
 /// A query, checked and ready for any index; immutable. What it knows: match_all, match_none,
 /// match, match_phrase, match_phrase_prefix, multi_match, query_string, simple_query_string, term,
-/// terms, range, exists, ids, prefix, wildcard, bool, dis_max, constant_score, knn, and nested
-/// around one of these (not around several conditions that the same element would have to meet).
+/// terms, range, exists, ids, prefix, wildcard, bool, dis_max, constant_score, nested and knn.
 class Query {
   public:
     /// {"match": {...}}. Throws QueryError.

@@ -362,8 +362,7 @@ class ExistsNode final : public QueryNode {
         if (preparation.types.absent(field_)) return nothing();
         const FieldRef ref = preparation.types.resolve(field_);
         if (ref.stored != nullptr && ref.type == ValueType::vector)
-            return std::make_unique<ListMatcher>(holders(preparation.db, *ref.stored),
-                                                 std::vector<double>{}, boost_);
+            return on_vectors(preparation, *ref.stored);
         return std::make_unique<ValueMatcher>(ref.path, is_there, boost_);
     }
 
@@ -379,14 +378,23 @@ class ExistsNode final : public QueryNode {
     }
 
     /// Vectors lie beside their documents, not in them.
-    static DocumentList holders(Database& db, const Field& field) {
+    MatcherPtr on_vectors(const Preparation& preparation, const Field& field) const {
         DocumentList documents;
-        Statement query = db.query("SELECT key FROM " + field.table() + " ORDER BY key");
+        std::vector<ScoredElement> elements;
+        Statement query =
+            preparation.db.query("SELECT key, at FROM " + field.table() + " ORDER BY key");
         while (query.step()) {
             const std::int64_t seq_no = seq_no_of(query.integer(0));
+            if (!preparation.nested.empty())
+                elements.push_back(
+                    {seq_no, std::string(element_of(query.text(1), preparation.nested)), boost_});
             if (documents.empty() || documents.back() != seq_no) documents.push_back(seq_no);
         }
-        return documents;
+        if (preparation.nested.empty())
+            return std::make_unique<ListMatcher>(std::move(documents), std::vector<double>{},
+                                                 boost_);
+        return lies_below(field.path, preparation.nested) ? make_element_list(std::move(elements))
+                                                          : nothing();
     }
 
     std::string field_;
@@ -521,7 +529,7 @@ std::int64_t DocumentView::version() {
     return version_;
 }
 
-document::Value DocumentView::source() {
+document::Value DocumentView::whole() {
     load();
     if (std::exchange(parsed_, true)) return source_;
     static const document::Object kEmpty;

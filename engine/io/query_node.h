@@ -27,8 +27,19 @@ class DocumentView {
     const std::string& id();
     const std::string& routing();
     std::int64_t version();
-    /// Without its vectors. An empty object when it cannot be parsed.
-    document::Value source();
+    /// Without its vectors. An empty object when it cannot be parsed. While the view is narrowed
+    /// to an object of a nested field, that object alone.
+    document::Value source() { return element_ != nullptr ? element_->source : whole(); }
+    document::Value whole();
+
+    /// One object of a nested field.
+    struct Element {
+        std::string pointer;     ///< JSON pointer of the nearest array element; empty: none
+        document::Value source;  ///< the object under the field's path, as in the document
+    };
+    /// Borrowed; null: the whole document again.
+    void narrow_to(const Element* element) { element_ = element; }
+    const Element* element() const { return element_; }
 
   private:
     void load();
@@ -44,6 +55,7 @@ class DocumentView {
     document::Arena arena_;
     document::JsonParser parser_;
     document::Value source_;
+    const Element* element_ = nullptr;
 };
 
 /// Documents in the order of their sequence numbers.
@@ -115,6 +127,18 @@ MatcherPtr make_any(std::vector<MatcherPtr> children, double tie_breaker = 1);
 /// The numbers of all documents that match.
 DocumentList matching(const Matcher& matcher, Database& db);
 
+/// An object of a nested field, as rows of the index name it.
+struct ScoredElement {
+    std::int64_t seq_no = 0;
+    std::string pointer;  ///< as DocumentView::Element has it
+    double score = 0;
+};
+/// Those objects, with these scores.
+MatcherPtr make_element_list(std::vector<ScoredElement> elements);
+/// The object of the nested field `path` that the place of a row (the JSON pointer of the nearest
+/// array element) lies in.
+std::string_view element_of(std::string_view place, std::string_view path);
+
 // ---- Nodes, as the parser makes them.
 
 NodePtr make_all(double boost = 1);
@@ -133,6 +157,10 @@ struct BoolClauses {
 NodePtr make_bool(BoolClauses clauses);
 NodePtr make_constant_score(NodePtr child, double boost);
 NodePtr make_dis_max(std::vector<NodePtr> children, double tie_breaker, double boost);
+
+/// How the scores of a document's nested objects become its own.
+enum class ScoreMode { average, sum, largest, least, none };
+NodePtr make_nested(std::string path, NodePtr child, ScoreMode mode, double boost);
 
 enum class TextMode { words, phrase, phrase_prefix, prefix };
 

@@ -34,27 +34,35 @@ double lucene_scale(double rows, double with_it) {
 struct Row {
     std::int64_t key;
     double score;
+    std::string place;
 };
 
+/// `places`: with the rows' places.
 std::vector<Row> find_rows(Database& db, const Field& field, const std::string& expression,
-                           bool scoring) {
+                           bool scoring, bool places = false) {
     std::vector<Row> rows;
     const std::string table = field.table();
-    Statement query = db.query("SELECT rowid, " + (scoring ? "bm25(" + table + ")" : "0.0") +
-                               " FROM " + table + " WHERE " + table + " MATCH ?");
+    Statement query =
+        db.query("SELECT rowid, " + (scoring ? "bm25(" + table + ")" : "0.0") +
+                 (places ? ", at" : "") + " FROM " + table + " WHERE " + table + " MATCH ?");
     query.bind(expression);
-    while (query.step())
-        rows.push_back({query.integer(0), -query.real(1)});
+    while (query.step()) {
+        Row& row = rows.emplace_back(Row{query.integer(0), -query.real(1), {}});
+        if (places) row.place = query.text(2);
+    }
     return rows;
+}
+
+double scale_of(const Field& field, const std::vector<Row>& rows, bool scoring) {
+    return scoring ? lucene_scale(static_cast<double>(field.rows), static_cast<double>(rows.size()))
+                   : 0;
 }
 
 /// Documents with the expression; of several rows of a document the best one counts.
 std::vector<Scored> find_documents(Database& db, const Field& field, const std::string& expression,
                                    bool scoring) {
     const std::vector<Row> rows = find_rows(db, field, expression, scoring);
-    const double scale =
-        scoring ? lucene_scale(static_cast<double>(field.rows), static_cast<double>(rows.size()))
-                : 0;
+    const double scale = scale_of(field, rows, scoring);
     std::vector<Scored> documents;
     for (const Row& row : rows) {
         const Scored one{seq_no_of(row.key), row.score * scale};
@@ -87,6 +95,55 @@ std::vector<Scored> find_several(Database& db, const Field& field,
         if (matched >= required) documents.push_back(sum);
     }
     return documents;
+}
+
+/// The same for the objects of a nested field.
+std::vector<ScoredElement> find_elements(const Preparation& preparation, const Field& field,
+                                         const std::vector<std::string>& expressions,
+                                         std::size_t required, bool scoring, double boost) {
+    using Key = std::pair<std::int64_t, std::string>;
+    struct Sum {
+        std::size_t matched = 0;
+        double score = 0;
+    };
+    std::map<Key, Sum> all;
+    for (const std::string& expression : expressions) {
+        const std::vector<Row> rows = find_rows(preparation.db, field, expression, scoring, true);
+        std::map<Key, double> best;
+        for (const Row& row : rows) {
+            Key key{seq_no_of(row.key), element_of(row.place, preparation.nested)};
+            const auto [found, fresh] = best.try_emplace(std::move(key), row.score);
+            if (!fresh) found->second = std::max(found->second, row.score);
+        }
+        const double scale = scale_of(field, rows, scoring);
+        for (const auto& [key, score] : best) {
+            Sum& sum = all[key];
+            ++sum.matched;
+            sum.score += score * scale * boost;
+        }
+    }
+    std::vector<ScoredElement> elements;
+    for (const auto& [key, sum] : all) {
+        if (sum.matched >= required) elements.push_back({key.first, key.second, sum.score});
+    }
+    return elements;
+}
+
+/// Those documents, or, inside of `nested`, those objects. `constant`: the score of each.
+MatcherPtr with_words(const Preparation& preparation, const Field& field,
+                      const std::vector<std::string>& expressions, std::size_t required,
+                      bool scoring, double boost, std::optional<double> constant = std::nullopt) {
+    if (preparation.nested.empty()) {
+        auto found = find_several(preparation.db, field, expressions, required, scoring, boost);
+        for (Scored& one : found)
+            one.score = constant.value_or(one.score);
+        return make_list(std::move(found));
+    }
+    if (!lies_below(field.path, preparation.nested)) return make_none()->prepare(preparation);
+    auto found = find_elements(preparation, field, expressions, required, scoring, boost);
+    for (ScoredElement& one : found)
+        one.score = constant.value_or(one.score);
+    return make_element_list(std::move(found));
 }
 
 std::string quoted(const std::string& words) {
@@ -286,11 +343,8 @@ class TermsNode final : public QueryNode {
         }
         if (!has_full_text(ref) || expressions.empty()) return nothing(preparation);
         const bool scored = preparation.scoring && values_.size() == 1;
-        std::vector<Scored> found =
-            find_several(preparation.db, *ref.stored, expressions, 1, scored, boost_);
-        for (Scored& one : found)
-            one.score = scored ? one.score : boost_;
-        return make_list(std::move(found));
+        return with_words(preparation, *ref.stored, expressions, 1, scored, boost_,
+                          scored ? std::nullopt : std::optional(boost_));
     }
 
     std::string field_;
@@ -382,8 +436,8 @@ class TextNode final : public QueryNode {
                                           : nothing(preparation);
         }
         if (!has_full_text(ref)) return nothing(preparation);
-        return make_list(find_several(preparation.db, *ref.stored, expressions_, required(),
-                                      preparation.scoring, clause_.boost));
+        return with_words(preparation, *ref.stored, expressions_, required(), preparation.scoring,
+                          clause_.boost);
     }
 
     bool fits_type(ValueType type) const {

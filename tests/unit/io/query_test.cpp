@@ -437,6 +437,84 @@ TEST_F(People, SimpleQueryStringsNeverFail) {
                 HasSubstr("does not support [minimum_should_match]"));
 }
 
+class Orders : public QueryTest {
+  protected:
+    Orders() {
+        put("apart", R"({"c":[{"a":"x one","b":"q","n":1},{"a":"y","b":"p two","n":2}]})");
+        put("same", R"({"c":[{"a":"z","n":7},{"a":"x one","b":"p","n":2,"d":[{"k":"u","m":1},)"
+                    R"({"k":"v","m":2}]}]})");
+        put("single", R"({"c":{"a":"x","b":"p two","n":3},"a":"x"})");
+    }
+    std::vector<std::string> nested(const std::string& query, const std::string& path = "c") {
+        return find(R"({"nested":{"path":")" + path + R"(","query":)" + query + "}}");
+    }
+};
+
+TEST_F(Orders, NestedConditionsAreMetByOneObject) {
+    const std::string both = R"({"bool":{"must":[{"match":{"c.a":"x"}},{"match":{"c.b":"p"}}]}})";
+    EXPECT_THAT(nested(both), UnorderedElementsAre("same", "single"));
+    EXPECT_THAT(nested(R"({"constant_score":{"filter":)" + both + "}}"),
+                UnorderedElementsAre("same", "single"));
+    EXPECT_THAT(nested(R"({"query_string":{"query":"c.a:x AND c.b:p"}})"),
+                UnorderedElementsAre("same", "single"));
+    EXPECT_THAT(nested(R"({"bool":{"must":{"match":{"c.a":"x"}},"filter":{"range":{"c.n":)"
+                       R"({"gte":2}}}}})"),
+                UnorderedElementsAre("same", "single"));
+    EXPECT_THAT(nested(R"({"bool":{"must":{"term":{"c.a.keyword":"x one"}},"must_not":)"
+                       R"({"exists":{"field":"c.b"}}}})"),
+                IsEmpty());
+    EXPECT_THAT(nested(R"({"bool":{"must_not":{"exists":{"field":"c.b"}}}})"), ElementsAre("same"));
+    EXPECT_THAT(nested(R"({"multi_match":{"query":"two x","fields":["c.a","c.b"],)"
+                       R"("type":"most_fields"}})")
+                    .size(),
+                3U);
+    EXPECT_THAT(nested(R"({"bool":{"must":[{"match":{"c.b":"two"}},{"match":{"a":"x"}}]}})"),
+                IsEmpty());
+}
+
+TEST_F(Orders, NestedInNested) {
+    const auto inner = [](const std::string& k, int m) {
+        return R"({"nested":{"path":"c.d","query":{"bool":{"must":[{"match":{"c.d.k":")" + k +
+               R"("}},{"term":{"c.d.m":)" + std::to_string(m) + "}}]}}}}";
+    };
+    EXPECT_THAT(nested(inner("v", 2)), ElementsAre("same"));
+    EXPECT_THAT(nested(inner("u", 2)), IsEmpty());
+    EXPECT_THAT(nested(R"({"bool":{"must":[{"match":{"c.a":"x"}},)" + inner("u", 1) + "]}}"),
+                ElementsAre("same"));
+    EXPECT_THAT(nested(R"({"bool":{"must":[{"match":{"c.a":"z"}},)" + inner("u", 1) + "]}}"),
+                IsEmpty());
+    EXPECT_THAT(refusal(R"({"nested":{"query":{"match_all":{}}}})"),
+                HasSubstr("requires 'path' field"));
+    EXPECT_THAT(refusal(R"({"nested":{"path":"c","score_mode":"foo","query":{"match_all":{}}}})"),
+                HasSubstr("No score mode for child query [foo] found"));
+    EXPECT_THAT(refusal(R"({"nested":{"path":"c","query":{"bool":{"must":{"knn":)"
+                        R"({"field":"c.v","query_vector":[1],"k":1}}}}}})"),
+                HasSubstr("[knn] must be the whole query of [nested]"));
+    EXPECT_THAT(refusal(R"({"nested":{"path":"c","query":{"bool":{"must":[{"nested":)"
+                        R"({"path":"c.d","query":{"knn":{"field":"c.d.v","query_vector":[1],)"
+                        R"("k":1}}}},{"match":{"c.a":"x"}}]}}}})"),
+                HasSubstr("[knn] must be the whole query of [nested]"));
+}
+
+TEST_F(Orders, ScoresOfNestedObjectsAreJoined) {
+    const auto score = [&](const std::string& mode) {
+        DocumentSearch one;
+        one.query = Query::parse(
+            R"({"nested":{"path":"c","score_mode":")" + mode +
+            R"(","query":{"bool":{"should":[{"constant_score":{"filter":{"term":{"c.n":1}},)"
+            R"("boost":1}},{"constant_score":{"filter":{"term":{"c.n":2}},"boost":4}}]}}}})");
+        for (const FoundDocument& hit : search(one).hits) {
+            if (parts_[0].snapshot->document(hit.seq_no, false)->id == "apart") return hit.score;
+        }
+        return -1.0;
+    };
+    EXPECT_EQ(score("avg"), 2.5);
+    EXPECT_EQ(score("sum"), 5);
+    EXPECT_EQ(score("max"), 4);
+    EXPECT_EQ(score("min"), 1);
+    EXPECT_EQ(score("none"), 0);
+}
+
 TEST_F(QueryTest, ValuesToGoOnAfterAreOfTheFieldsType) {
     put("1", R"({"p":0.1,"when":"2021-01-01","k":"5","b":false})");
     put("2", R"({"p":0.25,"when":"2021-06-01","k":"7","b":true})");
