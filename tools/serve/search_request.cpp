@@ -79,6 +79,52 @@ void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) 
     }
 }
 
+DateFormat date_format(const std::string& name) {
+    static constexpr std::array<std::pair<std::string_view, DateFormat>, 5> known{{
+        {"use_field_mapping", DateFormat::as_source},
+        {"epoch_millis", DateFormat::epoch_millis},
+        {"epoch_second", DateFormat::epoch_second},
+        {"strict_date_optional_time", DateFormat::date_time},
+        {"date_optional_time", DateFormat::date_time},
+    }};
+    for (const auto& [one, format] : known) {
+        if (one == name) return format;
+    }
+    throw illegal_argument("the format [" + name +
+                           "] of a field is not supported by the embedded index; it supports "
+                           "[epoch_millis], [epoch_second] and [strict_date_optional_time]");
+}
+
+ShownField shown_field(Value value) {
+    ShownField field;
+    if (!value.is_object()) {
+        field.pattern = text_of(value);
+        return field;
+    }
+    for (const Member& option : value.as_object()) {
+        if (option.key() == "field") {
+            field.pattern = text_of(option.value);
+        } else if (option.key() == "format") {
+            field.format = date_format(text_of(option.value));
+        } else if (option.key() != "include_unmapped") {
+            throw parsing_error("[fields] unknown field [" + std::string(option.key()) + "]");
+        }
+    }
+    if (field.pattern.empty()) throw parsing_error("[fields] requires a [field]");
+    return field;
+}
+
+/// A value to compare with what documents have; null is none.
+io::SortValue scalar(Value value, std::string_view option) {
+    if (value.is_array() || value.is_object())
+        throw parsing_error(
+            "Expected [VALUE_STRING] or [VALUE_NUMBER] or [VALUE_BOOLEAN] or [VALUE_NULL] but "
+            "found [" +
+            std::string(value.is_array() ? "START_ARRAY" : "START_OBJECT") + "] inside [" +
+            std::string(option) + "].");
+    return io::sort_value(value, io::ValueType::unknown);
+}
+
 // ---- Sorting
 
 void read_sort_option(const Member& option, SortKey& key) {
@@ -92,7 +138,7 @@ void read_sort_option(const Member& option, SortKey& key) {
         if (value == "_first" || value == "_last") {
             key.missing_first = value == "_first";
         } else {
-            key.missing = io::sort_value(option.value, io::ValueType::unknown);
+            key.missing = scalar(option.value, "missing");
         }
     } else if (name == "unmapped_type") {
         key.if_unmapped = io::value_type_from_name(value);
@@ -214,7 +260,10 @@ class Parser {
             read_knn(value, search);
         } else if (name == "retriever") {
             has_retriever_ = true;
+            // Wherever it stands in the body.
+            auto post_filter = std::move(search.post_filter);
             request_.retriever = retriever(value, 0);
+            search.post_filter = std::move(post_filter);
         } else if (name == "from") {
             request_.from = count_of(member_of);
         } else if (name == "size") {
@@ -241,8 +290,7 @@ class Parser {
         if (name == "_source") {
             read_source(value);
         } else if (name == "fields" || name == "docvalue_fields") {
-            for (std::string& field : texts_of(value))
-                request_.fields.push_back(std::move(field));
+            read_fields(value);
         } else if (name == "stored_fields") {
             const std::vector<std::string> fields = texts_of(value);
             request_.with_source =
@@ -264,6 +312,15 @@ class Parser {
         } else if (name != "timeout" && name != "stats" && !value.is_null()) {
             refuse(name);
         }
+    }
+
+    void read_fields(Value value) {
+        if (!value.is_array()) {
+            request_.fields.push_back(shown_field(value));
+            return;
+        }
+        for (const Value& element : value.as_array())
+            request_.fields.push_back(shown_field(element));
     }
 
     [[noreturn]] static void refuse(std::string_view name) {
@@ -299,7 +356,7 @@ class Parser {
         if (!value.is_array()) throw parsing_error("[search_after] must be an array");
         std::vector<io::SortValue> after;
         for (const Value& element : value.as_array())
-            after.push_back(io::sort_value(element, io::ValueType::unknown));
+            after.push_back(scalar(element, "search_after"));
         request_.retriever.search.after = std::move(after);
     }
 

@@ -50,6 +50,15 @@ struct Retriever {
     std::size_t window = 0;  ///< how much of each child counts; 0: as much as is asked for
 };
 
+/// How a date is shown.
+enum class DateFormat { as_source, epoch_millis, epoch_second, date_time };
+
+/// Of `fields` and `docvalue_fields`.
+struct ShownField {
+    std::string pattern;
+    DateFormat format = DateFormat::as_source;
+};
+
 struct SearchRequest {
     static constexpr std::int64_t kCountAll = -1;
 
@@ -64,7 +73,7 @@ struct SearchRequest {
     bool with_vectors = true;
     bool with_source = true;
     SourceFilter source;
-    std::vector<std::string> fields;  ///< patterns of `fields`
+    std::vector<ShownField> fields;
     std::optional<HighlightRequest> highlight;
     std::shared_ptr<const io::Query> query;  ///< what highlighting marks
     std::vector<AggregationRequest> aggregations;

@@ -96,28 +96,59 @@ void gather(document::Value value, const std::string& path, Leaves& leaves) {
     }
 }
 
-void write_fields(JsonWriter& json, const std::vector<std::string>& patterns,
+/// "1.5" of 1500.
+std::string seconds_text(std::int64_t millis) {
+    std::string text = std::to_string(std::abs(millis / 1000));
+    if (millis % 1000 != 0) {
+        std::string rest = std::to_string(1000 + std::abs(millis % 1000)).substr(1);
+        rest.erase(rest.find_last_not_of('0') + 1);
+        text += "." + rest;
+    }
+    return (millis < 0 ? "-" : "") + text;
+}
+
+void write_leaf(JsonWriter& json, const document::Value& value, DateFormat format) {
+    const SortValue date =
+        format == DateFormat::as_source ? SortValue() : io::sort_value(value, io::ValueType::date);
+    if (const auto* millis = std::get_if<std::int64_t>(&date)) {
+        json.value(format == DateFormat::epoch_millis   ? std::to_string(*millis)
+                   : format == DateFormat::epoch_second ? seconds_text(*millis)
+                                                        : io::format_date(*millis));
+        return;
+    }
+    std::string text;
+    document::write_json(value, text);
+    json.raw(text);
+}
+
+void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
                   io::IndexSnapshot& snapshot, std::string_view source) {
     const SearchBody parsed{std::string(source)};
     Leaves leaves;
     gather(document::Value::object(&parsed.root()), "", leaves);
-    std::map<std::string, const std::vector<document::Value>*> shown;
-    for (const std::string& pattern : patterns) {
+    struct Shown {
+        const std::vector<document::Value>* values;
+        DateFormat format;
+    };
+    std::map<std::string, Shown> shown;
+    const auto show = [&](const std::string& path, const std::vector<document::Value>& values,
+                          DateFormat format) {
+        const bool is_date = snapshot.field(path).type == io::ValueType::date;
+        shown[path] = {&values, is_date ? format : DateFormat::as_source};
+    };
+    for (const ShownField& field : fields) {
         for (const auto& [path, values] : leaves) {
-            if (matches_wildcard(pattern, path)) shown[path] = &values;
+            if (matches_wildcard(field.pattern, path)) show(path, values, field.format);
         }
-        const auto base = leaves.find(snapshot.field(pattern).path);
-        if (base != leaves.end()) shown[pattern] = &base->second;
+        const auto base = leaves.find(snapshot.field(field.pattern).path);
+        if (base != leaves.end()) show(field.pattern, base->second, field.format);
     }
     if (shown.empty()) return;
     json.member_object("fields", [&] {
-        for (const auto& [path, values] : shown) {
-            json.member_array(path, [&, list = values] {
-                for (const document::Value& value : *list) {
-                    std::string text;
-                    document::write_json(value, text);
-                    json.raw(text);
-                }
+        for (const auto& [path, one] : shown) {
+            json.member_array(path, [&json, &one = one] {
+                for (const document::Value& value : *one.values)
+                    write_leaf(json, value, one.format);
             });
         }
     });

@@ -278,6 +278,26 @@ TEST_F(SearchApi, AliasFiltersHoldForNeighbours) {
                 ElementsAre("far"));
 }
 
+TEST_F(SearchApi, PostFiltersHoldWhereverTheyStand) {
+    const std::string filter = R"("post_filter":{"term":{"genre.keyword":"sf"}})";
+    const std::string retriever = R"("retriever":{"standard":{"query":{"match_all":{}}}})";
+    EXPECT_THAT(ids(search("{" + filter + "," + retriever + "}")), ElementsAre("1", "2"));
+    EXPECT_THAT(ids(search("{" + retriever + "," + filter + "}")), ElementsAre("1", "2"));
+}
+
+TEST_F(SearchApi, DatesAreShownAsAsked) {
+    const auto shown = [&](const std::string& format) {
+        return search(R"({"size":1,"_source":false,"fields":[{"field":"when","format":")" + format +
+                      "\"}]}");
+    };
+    EXPECT_THAT(shown("epoch_millis"), HasSubstr(R"("fields":{"when":["707356800000"]})"));
+    EXPECT_THAT(shown("epoch_second"), HasSubstr(R"("when":["707356800"])"));
+    EXPECT_THAT(shown("strict_date_optional_time"),
+                HasSubstr(R"("when":["1992-06-01T00:00:00.000Z"])"));
+    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"when","format":"dd.MM.yy"}]})"),
+                HasSubstr("the format [dd.MM.yy] of a field is not supported"));
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
