@@ -21,8 +21,8 @@ using document::Value;
 using io::SortValue;
 using io::ValueType;
 
-constexpr std::size_t kMaxBuckets = 65'536;
-constexpr std::size_t kMaxGroups = 1'000'000;
+constexpr std::size_t kMaxBuckets = 65'536;    ///< shown, in one response
+constexpr std::size_t kMaxGroups = 1'000'000;  ///< and different values, kept for one request
 constexpr int kMaxDepth = 10;
 
 constexpr std::array<std::pair<std::string_view, AggregationKind>, 11> kKinds = {{
@@ -129,6 +129,9 @@ class Parser {
         if (name == "field") {
             request.field = text_of(option.value);
         } else if (name == "missing") {
+            if (option.value.is_array() || option.value.is_object() || option.value.is_null())
+                throw parsing_error("[" + std::string(kind.key()) +
+                                    "] [missing] must be a value: a text, a number or a boolean");
             request.missing = io::sort_value(option.value, ValueType::unknown);
         } else if (name == "size" && terms && option.value.is_integer() &&
                    option.value.as_integer() > 0) {
@@ -188,7 +191,8 @@ class Parser {
             throw illegal_argument(
                 "Required one of fields [field, script], but none were "
                 "specified. ");
-        if (histogram && request.interval <= 0 && request.calendar_unit == 0)
+        const bool fits = request.interval > 0 && std::isnormal(request.interval);
+        if (histogram && !fits && request.calendar_unit == 0)
             throw illegal_argument("[interval] must be >0 for histogram aggregation [" +
                                    request.name + "]");
     }
@@ -206,6 +210,29 @@ double as_double(const SortValue& value) {
     return std::numeric_limits<double>::quiet_NaN();
 }
 
+[[noreturn]] void too_many(std::size_t limit) {
+    throw ApiError(400, "too_many_buckets_exception",
+                   "Trying to create too many buckets. Must be less than or equal to: [" +
+                       std::to_string(limit) + "].")
+        .with("max_buckets", std::to_string(limit));
+}
+
+/// What is no number is null.
+void write_number(JsonWriter& json, std::string_view name, double number) {
+    json.key(name);
+    if (std::isfinite(number)) {
+        json.value(number);
+    } else {
+        json.null();
+    }
+}
+
+std::string_view kind_name(AggregationKind kind) {
+    const auto* const found = std::find_if(kKinds.begin(), kKinds.end(),
+                                           [&](const auto& one) { return one.second == kind; });
+    return found->first;
+}
+
 bool is_missing(const SortValue& value) {
     return std::holds_alternative<std::monostate>(value);
 }
@@ -219,18 +246,15 @@ std::vector<AggregationRequest> parse_aggregations(Value value) {
 /// One aggregation at one place: of all documents, or of one group of another.
 class AggregationState {
   public:
-    explicit AggregationState(const AggregationRequest& request) : request_(request) {}
+    AggregationState(const AggregationRequest& request, AggregationCounts& counts)
+        : request_(request), counts_(counts) {}
 
     void begin(const io::IndexSnapshot& snapshot) {
         const io::IndexSnapshot::FieldUse use = snapshot.field(request_.field);
         path_ = use.path;
         if (use.known || type_ == ValueType::unknown) type_ = use.type;
-        if (type_ == ValueType::text && request_.kind != AggregationKind::missing)
-            throw illegal_argument(
-                "Fielddata is disabled on [" + request_.field + "] in [" + snapshot.index() +
-                "]. Text fields are not optimised for operations that require per-document field "
-                "data like aggregations and sorting, so these operations are disabled by default. "
-                "Please use a keyword field instead.");
+        check_type(snapshot);
+        if (request_.missing) missing_ = value_for_missing();
         for (auto& [key, bucket] : buckets_)
             bucket.begin(snapshot);
         prototype_ = &snapshot;
@@ -238,7 +262,7 @@ class AggregationState {
 
     void collect(Value source, const std::string& id) {
         std::vector<SortValue> values = values_of(source, id);
-        if (values.empty() && request_.missing) values.push_back(*request_.missing);
+        if (values.empty() && missing_) values.push_back(*missing_);
         if (request_.kind == AggregationKind::missing) {
             if (values.empty()) add(SortValue(), source, id);
             return;
@@ -257,10 +281,7 @@ class AggregationState {
     }
 
     std::string typed_name() const {
-        std::string kind;
-        for (const auto& [name, known] : kKinds) {
-            if (known == request_.kind) kind = name;
-        }
+        std::string kind(kind_name(request_.kind));
         if (request_.kind == AggregationKind::terms)
             kind = type_ == ValueType::float_number ? "dterms" : is_number() ? "lterms" : "sterms";
         return kind + "#" + request_.name;
@@ -283,7 +304,7 @@ class AggregationState {
                     write_figure(json, "value", most_);
                     break;
                 case AggregationKind::sum:
-                    json.member("value", sum_);
+                    write_number(json, "value", sum_);
                     break;
                 case AggregationKind::avg:
                     write_figure(json, "value", sum_ / static_cast<double>(count_));
@@ -293,7 +314,7 @@ class AggregationState {
                     write_figure(json, "min", least_);
                     write_figure(json, "max", most_);
                     write_figure(json, "avg", sum_ / static_cast<double>(count_));
-                    json.member("sum", sum_);
+                    write_number(json, "sum", sum_);
                     break;
                 case AggregationKind::missing:
                     write_single(json, typed);
@@ -317,6 +338,56 @@ class AggregationState {
                 child->begin(snapshot);
         }
     };
+
+    bool wants_numbers() const {
+        switch (request_.kind) {
+            case AggregationKind::min:
+            case AggregationKind::max:
+            case AggregationKind::avg:
+            case AggregationKind::sum:
+            case AggregationKind::stats:
+            case AggregationKind::histogram:
+            case AggregationKind::date_histogram:
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    void check_type(const io::IndexSnapshot& snapshot) const {
+        if (type_ == ValueType::text && request_.kind != AggregationKind::missing)
+            throw io::QueryError(
+                "illegal_argument_exception",
+                "Fielddata is disabled on [" + request_.field + "] in [" + snapshot.index() +
+                    "]. Text fields are not optimised for operations that require per-document "
+                    "field data like aggregations and sorting, so these operations are disabled by "
+                    "default. Please use a keyword field instead.");
+        if (!wants_numbers()) return;
+        const std::string_view type = request_.field == "_id"       ? "_id"
+                                      : type_ == ValueType::keyword ? "keyword"
+                                      : type_ == ValueType::vector  ? "dense_vector"
+                                      : type_ == ValueType::object  ? "object"
+                                                                    : "";
+        if (!type.empty())
+            throw io::QueryError("illegal_argument_exception",
+                                 "Field [" + request_.field + "] of type [" + std::string(type) +
+                                     "] is not supported for aggregation [" +
+                                     std::string(kind_name(request_.kind)) + "]");
+    }
+
+    /// As the field's values are.
+    SortValue value_for_missing() const {
+        ValueType type = type_;
+        if (type == ValueType::unknown && wants_numbers())
+            type = request_.kind == AggregationKind::date_histogram ? ValueType::date
+                                                                    : ValueType::float_number;
+        SortValue value = io::sort_value(*request_.missing, type);
+        if (is_missing(value))
+            throw io::QueryError("illegal_argument_exception",
+                                 "Failed to parse [missing] of aggregation [" + request_.name +
+                                     "] as a value of field [" + request_.field + "]");
+        return value;
+    }
 
     bool is_number() const {
         return type_ == ValueType::long_number || type_ == ValueType::float_number ||
@@ -343,38 +414,45 @@ class AggregationState {
         if (request_.calendar_unit != 0)
             return io::round_date(static_cast<std::int64_t>(number), request_.calendar_unit);
         const double key = std::floor(number / request_.interval) * request_.interval;
+        if (!std::isfinite(key))
+            throw io::QueryError("illegal_argument_exception",
+                                 "[interval] of aggregation [" + request_.name +
+                                     "] is too small for the values of field [" + request_.field +
+                                     "]");
         if (request_.kind == AggregationKind::date_histogram) return static_cast<std::int64_t>(key);
         return key;
     }
 
     void measure(SortValue& value) {
-        ++count_;
         const double number = as_double(value);
+        if (std::isnan(number) && wants_numbers()) return;
+        ++count_;
         if (!std::isnan(number)) {
             sum_ += number;
             least_ = std::isnan(least_) ? number : std::min(least_, number);
             most_ = std::isnan(most_) ? number : std::max(most_, number);
         }
         if (request_.kind != AggregationKind::cardinality) return;
-        if (distinct_.size() >= kMaxGroups) too_many();
-        distinct_.insert(std::move(value));
+        if (distinct_.insert(std::move(value)).second) keep(1);
     }
 
-    [[noreturn]] static void too_many() {
-        throw ApiError(400, "too_many_buckets_exception",
-                       "Trying to create too many buckets. Must be less than or equal to: [" +
-                           std::to_string(kMaxBuckets) + "].")
-            .with("max_buckets", std::to_string(kMaxBuckets));
+    void keep(std::size_t groups) {
+        counts_.kept += groups;
+        if (counts_.kept > kMaxGroups) too_many(kMaxGroups);
+    }
+
+    void open(Bucket& bucket) const {
+        for (const AggregationRequest& child : request_.children) {
+            bucket.children.push_back(std::make_unique<AggregationState>(child, counts_));
+            bucket.children.back()->begin(*prototype_);
+        }
     }
 
     void add(const SortValue& key, Value source, const std::string& id) {
         const auto [found, fresh] = buckets_.try_emplace(key);
         if (fresh) {
-            const bool terms = request_.kind == AggregationKind::terms;
-            if (buckets_.size() > (terms ? kMaxGroups : kMaxBuckets)) too_many();
-            for (const AggregationRequest& child : request_.children)
-                found->second.children.push_back(std::make_unique<AggregationState>(child));
-            found->second.begin(*prototype_);
+            keep(1 + request_.children.size());
+            open(found->second);
         }
         ++found->second.count;
         for (auto& child : found->second.children)
@@ -382,13 +460,8 @@ class AggregationState {
     }
 
     void write_figure(JsonWriter& json, std::string_view name, double figure) const {
-        json.key(name);
-        if (std::isnan(figure)) {
-            json.null();
-            return;
-        }
-        json.value(figure);
-        if (type_ == ValueType::date)
+        write_number(json, name, figure);
+        if (type_ == ValueType::date && std::isfinite(figure))
             json.member(std::string(name) + "_as_string",
                         io::format_date(static_cast<std::int64_t>(figure)));
     }
@@ -426,6 +499,7 @@ class AggregationState {
 
     void write_bucket(JsonWriter& json, const SortValue& key, const Bucket& bucket,
                       bool typed) const {
+        if (++counts_.shown > kMaxBuckets) too_many(kMaxBuckets);
         json.object([&] {
             write_key(json, key);
             json.member("doc_count", bucket.count);
@@ -461,7 +535,9 @@ class AggregationState {
     }
 
     double next_key(double key) const {
-        if (request_.calendar_unit == 0) return key + request_.interval;
+        // By its number: steps of 0.1 would not meet the keys that documents have.
+        if (request_.calendar_unit == 0)
+            return (std::round(key / request_.interval) + 1) * request_.interval;
         return static_cast<double>(
             io::add_date(static_cast<std::int64_t>(key), 1, request_.calendar_unit));
     }
@@ -470,29 +546,30 @@ class AggregationState {
     void write_histogram(JsonWriter& json, bool typed) const {
         const bool dates = request_.kind == AggregationKind::date_histogram;
         json.member_array("buckets", [&] {
-            std::size_t written = 0;
+            Bucket gap;
+            if (!buckets_.empty()) open(gap);
             std::optional<double> expected;
             for (const auto& [key, bucket] : buckets_) {
                 const double number = as_double(key);
                 while (request_.min_doc_count == 0 && expected && *expected < number) {
-                    if (++written > kMaxBuckets) too_many();
                     const SortValue empty = dates ? SortValue(static_cast<std::int64_t>(*expected))
                                                   : SortValue(*expected);
-                    write_bucket(json, empty, Bucket{}, typed);
+                    write_bucket(json, empty, gap, typed);
                     expected = next_key(*expected);
                 }
                 expected = next_key(number);
                 if (bucket.count < request_.min_doc_count) continue;
-                if (++written > kMaxBuckets) too_many();
                 write_bucket(json, key, bucket, typed);
             }
         });
     }
 
     const AggregationRequest& request_;
+    AggregationCounts& counts_;
     const io::IndexSnapshot* prototype_ = nullptr;  ///< of the documents that come now
     std::string path_;
     ValueType type_ = ValueType::unknown;
+    std::optional<SortValue> missing_;  ///< taken for a document without the field
     std::uint64_t count_ = 0;
     double sum_ = 0;
     double least_ = std::numeric_limits<double>::quiet_NaN();
@@ -503,7 +580,7 @@ class AggregationState {
 
 Aggregations::Aggregations(const std::vector<AggregationRequest>& requests) {
     for (const AggregationRequest& request : requests)
-        states_.push_back(std::make_unique<AggregationState>(request));
+        states_.push_back(std::make_unique<AggregationState>(request, counts_));
 }
 
 Aggregations::~Aggregations() = default;
@@ -518,7 +595,8 @@ void Aggregations::collect(Value source, const std::string& id) {
         state->collect(source, id);
 }
 
-void Aggregations::write(JsonWriter& json, bool typed) const {
+void Aggregations::write(JsonWriter& json, bool typed) {
+    counts_.shown = 0;
     json.member_object("aggregations", [&] {
         for (const auto& state : states_) {
             json.key(typed ? state->typed_name() : state->name());

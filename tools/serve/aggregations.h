@@ -46,18 +46,27 @@ std::vector<AggregationRequest> parse_aggregations(document::Value value);
 
 class AggregationState;
 
+/// How much all aggregations of a request hold and show together.
+struct AggregationCounts {
+    std::size_t kept = 0;
+    std::size_t shown = 0;
+};
+
 /// Gathers them in one pass.
 class Aggregations final : public io::Collector {
   public:
     explicit Aggregations(const std::vector<AggregationRequest>& requests);
     ~Aggregations() override;
+    /// Throws io::QueryError when an aggregation cannot do with the index's fields.
     void begin(const io::IndexSnapshot& snapshot) override;
-    /// Throws ApiError 400 when there are too many groups.
+    /// Throws ApiError 400 when there are too many groups, io::QueryError.
     void collect(document::Value source, const std::string& id) override;
-    /// The `aggregations` member. With `typed`, names tell their kind: "sterms#genres".
-    void write(document::JsonWriter& json, bool typed) const;
+    /// The `aggregations` member. With `typed`, names tell their kind: "sterms#genres". Throws
+    /// ApiError 400 when there are too many groups.
+    void write(document::JsonWriter& json, bool typed);
 
   private:
+    AggregationCounts counts_;
     std::vector<std::unique_ptr<AggregationState>> states_;
 };
 

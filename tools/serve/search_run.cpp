@@ -45,7 +45,8 @@ struct Page {
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
     std::string scroll_id;
-    const Aggregations* aggregations = nullptr;
+    Aggregations* aggregations = nullptr;
+    bool timed_out = false;
 };
 
 void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t total) {

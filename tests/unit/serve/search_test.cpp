@@ -285,6 +285,86 @@ TEST_F(SearchApi, PostFiltersHoldWhereverTheyStand) {
     EXPECT_THAT(ids(search("{" + retriever + "," + filter + "}")), ElementsAre("1", "2"));
 }
 
+TEST_F(SearchApi, GoesOnAfterValuesAsTheyAreWritten) {
+    EXPECT_THAT(ids(search(R"({"sort":["pages"],"search_after":["300"]})")), ElementsAre("1", "2"));
+    EXPECT_THAT(ids(search(R"({"sort":["when"],"search_after":["1992-01-01"]})")),
+                ElementsAre("1", "2"));
+    EXPECT_THAT(refusal(400, R"({"sort":["pages"],"search_after":["many"]})"),
+                HasSubstr("Failed to parse search_after value for field [pages]"));
+    EXPECT_THAT(refusal(400, R"({"sort":["pages"],"search_after":[[1]]})"),
+                HasSubstr("found [START_ARRAY] inside [search_after]"));
+    EXPECT_THAT(refusal(400, R"({"sort":[{"pages":{"missing":{}}}]})"),
+                HasSubstr("found [START_OBJECT] inside [missing]"));
+    put("books", "4", R"({"title":"undated"})");
+    EXPECT_THAT(ids(search(R"({"sort":[{"when":{"missing":"1950-01-01"}}]})")),
+                ElementsAre("3", "4", "1", "2"));
+    EXPECT_THAT(
+        search(R"({"size":0,"aggs":{"y":{"date_histogram":{"field":"when",)"
+               R"("calendar_interval":"year","min_doc_count":1,"missing":"1950-01-01"}}}})"),
+        HasSubstr(R"("key_as_string":"1950-01-01T00:00:00.000Z","doc_count":1)"));
+    EXPECT_THAT(refusal(400, R"({"aggs":{"y":{"max":{"field":"pages","missing":"none"}}}})"),
+                HasSubstr("Failed to parse [missing] of aggregation [y]"));
+    EXPECT_THAT(refusal(400, R"({"aggs":{"y":{"max":{"field":"pages","missing":[1]}}}})"),
+                HasSubstr("[missing] must be a value"));
+}
+
+TEST_F(SearchApi, HistogramsHaveOneBucketForEachKey) {
+    for (const char* price : {"0.15", "0.75", "1.25"})
+        put("shop", price, std::string(R"({"p":)") + price + R"(,"k":"word"})");
+    const auto shop = [&](const std::string& aggregation) {
+        return call("POST", "/shop/_search", R"({"size":0,"aggs":{"a":)" + aggregation + "}}");
+    };
+    const std::string tenths =
+        shop(R"({"histogram":{"field":"p","interval":0.1},"aggs":{"m":{"max":{"field":"p"}}}})")
+            .body;
+    std::size_t buckets = 0;
+    for (std::size_t at = 0; (at = tenths.find("\"key\":", at)) != std::string::npos; ++at)
+        ++buckets;
+    EXPECT_EQ(buckets, 12U) << tenths;
+    EXPECT_THAT(tenths, HasSubstr(R"("doc_count":0,"m":{"value":null}})"));
+    EXPECT_THAT(shop(R"({"histogram":{"field":"p","interval":1e-310}})").body,
+                HasSubstr("[interval] must be >0"));
+    EXPECT_THAT(shop(R"({"histogram":{"field":"p","interval":0}})").body,
+                HasSubstr("[interval] must be >0"));
+    put("huge", "1", R"({"x":1e300})");
+    const std::string huge =
+        call("POST", "/huge/_search",
+             R"({"size":0,"aggs":{"a":{"histogram":{"field":"x","interval":1e-300}}}})")
+            .body;
+    EXPECT_THAT(huge, HasSubstr("is too small for the values of field [x]"));
+    put("huge", "2", R"({"x":1.7e308})");
+    put("huge", "3", R"({"x":1.7e308})");
+    EXPECT_THAT(
+        call("POST", "/huge/_search", R"({"size":0,"aggs":{"s":{"stats":{"field":"x"}}}})").body,
+        HasSubstr(R"("avg":null,"sum":null)"));
+}
+
+TEST_F(SearchApi, FiguresAreOfNumbers) {
+    for (const std::string kind : {"avg", "stats", "sum", "min", "max"})
+        EXPECT_THAT(refusal(400, R"({"aggs":{"a":{")" + kind + R"(":{"field":"genre.keyword"}}}})"),
+                    HasSubstr("Field [genre.keyword] of type [keyword] is not supported for "
+                              "aggregation [" +
+                              kind + "]"));
+    EXPECT_THAT(search(R"({"size":0,"aggs":{"a":{"value_count":{"field":"genre.keyword"}}}})"),
+                HasSubstr(R"({"value":3})"));
+    EXPECT_THAT(search(R"({"size":0,"aggs":{"a":{"avg":{"field":"nowhere"}}}})"),
+                HasSubstr(R"("a":{"value":null})"));
+}
+
+TEST_F(SearchApi, BucketsAreCountedForTheWholeResponse) {
+    for (const char* n : {"0", "40000"})
+        put("wide", n, std::string(R"({"n":)") + n + "}");
+    const auto wide = [&](const std::string& aggregations) {
+        return call("POST", "/wide/_search", R"({"size":0,"aggs":{)" + aggregations + "}}");
+    };
+    const std::string one = R"(:{"histogram":{"field":"n","interval":1}})";
+    EXPECT_EQ(wide("\"a\"" + one).status, 200);
+    const Response two = wide("\"a\"" + one + ",\"b\"" + one);
+    EXPECT_EQ(two.status, 400);
+    EXPECT_THAT(two.body, HasSubstr("too_many_buckets_exception"));
+    EXPECT_THAT(two.body, HasSubstr(R"("max_buckets":65536)"));
+}
+
 TEST_F(SearchApi, DatesAreShownAsAsked) {
     const auto shown = [&](const std::string& format) {
         return search(R"({"size":1,"_source":false,"fields":[{"field":"when","format":")" + format +
