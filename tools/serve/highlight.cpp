@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 
+#include "engine/document/json.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
 
@@ -31,6 +34,14 @@ std::size_t number(const Member& option) {
     return static_cast<std::size_t>(option.value.as_integer());
 }
 
+bool encodes_html(const Member& option) {
+    const std::string name =
+        option.value.is_string() ? std::string(option.value.as_string()) : json_text(option.value);
+    if (name != "html" && name != "default")
+        throw illegal_argument("[highlight] [encoder] is [default] or [html], not [" + name + "]");
+    return name == "html";
+}
+
 bool read_option(const Member& option, HighlightField& field) {
     const std::string_view name = option.key();
     if (name == "pre_tags") {
@@ -45,16 +56,17 @@ bool read_option(const Member& option, HighlightField& field) {
         field.no_match_size = number(option);
     } else if (name == "require_field_match") {
         field.require_field_match = !option.value.is_boolean() || option.value.as_boolean();
+    } else if (name == "encoder") {
+        field.as_html = encodes_html(option);
     } else {
         // What only says how to find the same words, or where to cut.
-        static constexpr std::array<std::string_view, 9> harmless{"type",
+        static constexpr std::array<std::string_view, 8> harmless{"type",
                                                                   "order",
                                                                   "boundary_scanner",
                                                                   "boundary_chars",
                                                                   "boundary_max_scan",
                                                                   "fragmenter",
                                                                   "phrase_limit",
-                                                                  "encoder",
                                                                   "max_analyzed_offset"};
         return std::find(harmless.begin(), harmless.end(), name) != harmless.end();
     }
@@ -86,32 +98,128 @@ bool ends_sentence(std::string_view text, std::size_t at) {
     return stop && (at + 1 == text.size() || text[at + 1] == ' ' || text[at + 1] == '\n');
 }
 
-/// Behind the sentence that holds `at`.
-std::size_t sentence_end(std::string_view text, std::size_t at) {
-    while (at < text.size() && !ends_sentence(text, at))
-        ++at;
-    return std::min(at + 1, text.size());
+bool is_blank(char c) {
+    return c == ' ' || c == '\n';
 }
 
-std::size_t sentence_begin(std::string_view text, std::size_t at) {
-    while (at > 0 && !ends_sentence(text, at - 1))
+/// The beginning of a character at or behind `at`.
+std::size_t whole_character(std::string_view text, std::size_t at) {
+    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0U) == 0x80U)
+        ++at;
+    return at;
+}
+
+// What follows looks no further than `least` or `most`: a search through long sentences again and
+// again would take a time that grows with the square of the text.
+
+/// Behind the sentence that holds `at`; nothing when it ends behind `most`.
+std::optional<std::size_t> sentence_end(std::string_view text, std::size_t at, std::size_t most) {
+    for (; at < most; ++at) {
+        if (ends_sentence(text, at)) return at + 1;
+    }
+    return most == text.size() ? std::optional(most) : std::nullopt;
+}
+
+/// Nothing when it begins before `least`.
+std::optional<std::size_t> sentence_begin(std::string_view text, std::size_t at,
+                                          std::size_t least) {
+    const std::size_t mark = at;
+    while (at > least && !ends_sentence(text, at - 1))
         --at;
-    while (at < text.size() && text[at] == ' ')
+    if (at > 0 && !ends_sentence(text, at - 1)) return std::nullopt;
+    while (at < mark && text[at] == ' ')
         ++at;
     return at;
 }
 
-/// The end of the word at or behind `at`.
-std::size_t word_end(std::string_view text, std::size_t at) {
-    while (at < text.size() && text[at] != ' ' && text[at] != '\n')
+/// The end of the word at or behind `at`, or of what fits of it.
+std::size_t word_end(std::string_view text, std::size_t at, std::size_t most) {
+    while (at < most && !is_blank(text[at]))
         ++at;
-    return at;
+    return whole_character(text, at);
 }
 
-std::size_t word_begin(std::string_view text, std::size_t at) {
-    while (at > 0 && text[at - 1] != ' ' && text[at - 1] != '\n')
+std::size_t word_begin(std::string_view text, std::size_t at, std::size_t least) {
+    while (at > least && !is_blank(text[at - 1]))
         --at;
-    return at;
+    return whole_character(text, at);
+}
+
+/// The text around a mark, begun no earlier than where the last fragment ended.
+Mark surroundings(std::string_view text, const Mark& mark, std::size_t last_end, std::size_t size) {
+    const auto back = [&](std::size_t from, std::size_t bytes) {
+        return from - std::min(from - last_end, bytes);
+    };
+    const auto forward = [&](std::size_t from, std::size_t bytes) {
+        return from + std::min(text.size() - from, bytes);
+    };
+    Mark found{0, 0};
+    const auto sentence = sentence_begin(text, mark.begin, back(mark.begin, size));
+    if (sentence && mark.end - *sentence <= size) {
+        found.begin = *sentence;
+    } else {
+        const std::size_t half = back(mark.begin, size / 2);
+        found.begin = word_begin(text, half, back(half, size));
+    }
+    while (found.begin < mark.begin && is_blank(text[found.begin]))
+        ++found.begin;
+    const std::size_t most = std::max(mark.end, forward(found.begin, size));
+    const auto end = sentence_end(text, mark.end, most);
+    found.end = end ? *end : word_end(text, most, forward(most, size));
+    for (auto next = end; next && *next < text.size(); found.end = *next) {
+        next = sentence_end(text, *next + 1, most);
+        if (!next) break;
+    }
+    return found;
+}
+
+/// The text as it stands, or as HTML shows it.
+void append_text(std::string_view text, bool as_html, std::string& out) {
+    if (!as_html) {
+        out += text;
+        return;
+    }
+    static constexpr std::array<std::pair<char, std::string_view>, 6> escapes{{{'&', "&amp;"},
+                                                                               {'<', "&lt;"},
+                                                                               {'>', "&gt;"},
+                                                                               {'"', "&quot;"},
+                                                                               {'\'', "&#x27;"},
+                                                                               {'/', "&#x2F;"}}};
+    for (const char c : text) {
+        const auto* const escape = std::find_if(escapes.begin(), escapes.end(),
+                                                [&](const auto& one) { return one.first == c; });
+        if (escape == escapes.end()) {
+            out.push_back(c);
+        } else {
+            out += escape->second;
+        }
+    }
+}
+
+/// The beginning of the field's first text, for a document without marks.
+std::vector<std::string> beginning(std::string_view source, std::string_view path,
+                                   const HighlightField& field) {
+    std::vector<std::string> fragments;
+    document::Arena arena;
+    Value root;
+    document::JsonError error;
+    document::JsonOptions options;
+    options.allow_duplicate_keys = true;
+    if (!document::JsonParser().parse(source, arena, root, error, options)) return fragments;
+    io::visit_values(root, path, [&](Value leaf) {
+        if (!leaf.is_string()) return false;
+        const std::string_view text = leaf.as_string();
+        std::size_t end = std::min(text.size(), field.no_match_size);
+        if (end < text.size()) {
+            const std::size_t word = word_begin(text, end, 0);
+            end = word > 0 ? word : whole_character(text, end);
+        }
+        while (end > 0 && is_blank(text[end - 1]))
+            --end;
+        append_text(text.substr(0, end), field.as_html, fragments.emplace_back());
+        return true;
+    });
+    return fragments;
 }
 
 }  // namespace
@@ -157,41 +265,38 @@ std::vector<std::string> fragments_of(std::string_view marked, const HighlightFi
         }
     }
     std::vector<std::string> fragments;
+    std::size_t last_end = 0;
     for (std::size_t i = 0; i < marks.size();) {
-        std::size_t begin = 0;
-        std::size_t end = text.size();
+        Mark piece{0, text.size()};
         if (field.fragments > 0) {
             if (fragments.size() == field.fragments) break;
-            begin = sentence_begin(text, marks[i].begin);
-            if (marks[i].end - begin > field.fragment_size)
-                begin = word_begin(
-                    text, marks[i].begin - std::min(marks[i].begin, field.fragment_size / 2));
-            end = sentence_end(text, marks[i].end);
-            while (end < text.size() && sentence_end(text, end + 1) - begin <= field.fragment_size)
-                end = sentence_end(text, end + 1);
-            if (end - begin > field.fragment_size)
-                end = word_end(text, std::max(marks[i].end, begin + field.fragment_size));
+            piece = surroundings(text, marks[i], last_end, field.fragment_size);
         }
         std::string fragment;
-        std::size_t copied = begin;
-        for (; i < marks.size() && marks[i].begin < end; ++i) {
-            end = std::max(end, marks[i].end);
-            fragment.append(text, copied, marks[i].begin - copied);
+        const auto append = [&](std::size_t begin, std::size_t end) {
+            append_text(std::string_view(text).substr(begin, end - begin), field.as_html, fragment);
+        };
+        std::size_t copied = piece.begin;
+        for (; i < marks.size() && marks[i].begin < piece.end; ++i) {
+            piece.end = std::max(piece.end, marks[i].end);
+            append(copied, marks[i].begin);
             fragment += field.before;
-            fragment.append(text, marks[i].begin, marks[i].end - marks[i].begin);
+            append(marks[i].begin, marks[i].end);
             fragment += field.behind;
             copied = marks[i].end;
         }
-        fragment.append(text, copied, end - copied);
-        while (!fragment.empty() && (fragment.back() == ' ' || fragment.back() == '\n'))
+        append(copied, piece.end);
+        while (!fragment.empty() && is_blank(fragment.back()))
             fragment.pop_back();
         fragments.push_back(std::move(fragment));
+        last_end = piece.end;
     }
     return fragments;
 }
 
 void write_highlight(document::JsonWriter& json, const HighlightRequest& request,
-                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no) {
+                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
+                     std::string_view source) {
     std::vector<std::pair<std::string, std::vector<std::string>>> found;
     for (const HighlightField& field : request.fields) {
         std::vector<std::string> names{field.pattern};
@@ -206,6 +311,8 @@ void write_highlight(document::JsonWriter& json, const HighlightRequest& request
                         fragments.push_back(std::move(fragment));
                 }
             }
+            if (fragments.empty() && field.no_match_size > 0)
+                fragments = beginning(source, snapshot.field(name).path, field);
             if (!fragments.empty()) found.emplace_back(name, std::move(fragments));
         }
     }

@@ -19,6 +19,7 @@ struct HighlightField {
     std::size_t fragments = 5;  ///< at most so many; 0: the whole text
     std::size_t no_match_size = 0;
     bool require_field_match = true;
+    bool as_html = false;  ///< the text is escaped, the marks around it are not
 };
 
 struct HighlightRequest {
@@ -28,9 +29,10 @@ struct HighlightRequest {
 /// From the `highlight` member of a search. Throws ApiError 400.
 HighlightRequest parse_highlight(document::Value value);
 
-/// Writes the `highlight` member of one hit, unless nothing is marked.
+/// Writes the `highlight` member of one hit, unless nothing is marked. `source` is the document's.
 void write_highlight(document::JsonWriter& json, const HighlightRequest& request,
-                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no);
+                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
+                     std::string_view source);
 
 /// Pieces of some `field.fragment_size` bytes around the marks (\1 and \2) of `text`, whole
 /// sentences where they fit, with the field's own marks.

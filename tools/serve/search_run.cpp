@@ -178,7 +178,8 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
         if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
         if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
         if (request.highlight && request.query)
-            write_highlight(json, *request.highlight, *request.query, snapshot, hit.seq_no);
+            write_highlight(json, *request.highlight, *request.query, snapshot, hit.seq_no,
+                            document->source);
         if (!hit.sort.empty()) {
             json.member_array("sort", [&] {
                 for (const SortValue& value : hit.sort)

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "engine/document/json.h"
+#include "engine/document/utf8.h"
 #include "tests/unit/serve/fixture.h"
 #include "tools/serve/highlight.h"
 
@@ -363,6 +366,60 @@ TEST_F(SearchApi, BucketsAreCountedForTheWholeResponse) {
     EXPECT_EQ(two.status, 400);
     EXPECT_THAT(two.body, HasSubstr("too_many_buckets_exception"));
     EXPECT_THAT(two.body, HasSubstr(R"("max_buckets":65536)"));
+}
+
+TEST_F(SearchApi, HighlightsForHtmlAndWithoutMatch) {
+    put("web", "1", R"({"t":"<script>alert('x')</script> a word & more","u":"nothing here"})");
+    const auto web = [&](const std::string& highlight) {
+        return call(
+            "POST", "/web/_search",
+            R"({"_source":false,"query":{"match":{"t":"word"}},"highlight":)" + highlight + "}");
+    };
+    EXPECT_THAT(web(R"({"encoder":"html","fields":{"t":{}}})").body,
+                HasSubstr(R"("t":["&lt;script&gt;alert(&#x27;x&#x27;)&lt;&#x2F;script&gt; a )"
+                          R"(<em>word</em> &amp; more"])"));
+    EXPECT_THAT(web(R"({"fields":{"t":{}}})").body, HasSubstr("<script>"));
+    EXPECT_THAT(web(R"({"encoder":"xml","fields":{"t":{}}})").body,
+                HasSubstr("[encoder] is [default] or [html], not [xml]"));
+    EXPECT_THAT(web(R"({"fields":{"u":{"no_match_size":9}}})").body,
+                HasSubstr(R"("highlight":{"u":["nothing"]})"));
+    EXPECT_THAT(web(R"({"fields":{"u":{"no_match_size":100}}})").body,
+                HasSubstr(R"("highlight":{"u":["nothing here"]})"));
+    EXPECT_THAT(web(R"({"fields":{"u":{}}})").body, Not(HasSubstr("highlight")));
+}
+
+TEST(Fragments, TakeTimeAsTheTextIsLong) {
+    std::string text;
+    for (int i = 0; i < 50'000; ++i)
+        text += "some \1word\2 and ";
+    HighlightField field;
+    field.fragments = 1'000'000;
+    field.fragment_size = 40;
+    const auto begin = std::chrono::steady_clock::now();
+    const std::vector<std::string> fragments = fragments_of(text, field);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+    EXPECT_GT(fragments.size(), 10'000U);
+    std::size_t bytes = 0;
+    for (const std::string& fragment : fragments)
+        bytes += fragment.size();
+    // No part of the text comes twice, and all marks are there: each is nine bytes long.
+    EXPECT_LE(bytes, text.size() + 50'000U * 9);
+}
+
+TEST(Fragments, AreWholeCharacters) {
+    std::string text;
+    for (int i = 0; i < 200; ++i)
+        text += "\u5317\u4eac\1\u6211\2";
+    HighlightField field;
+    field.fragment_size = 50;
+    for (const std::string& fragment : fragments_of(text, field)) {
+        std::string_view rest = fragment;
+        while (!rest.empty()) {
+            const std::size_t size = document::utf8_length(rest);
+            ASSERT_GT(size, 0U) << fragment;
+            rest.remove_prefix(size);
+        }
+    }
 }
 
 TEST_F(SearchApi, DatesAreShownAsAsked) {
