@@ -309,7 +309,9 @@ class Parser {
             read_pit(value);
         } else if ((name == "explain" || name == "profile") && !flag_of(member_of)) {
             return;
-        } else if (name != "timeout" && name != "stats" && !value.is_null()) {
+        } else if (name == "timeout") {
+            if (text_of(value) != "-1") request_.timeout = time_of(member_of);
+        } else if (name != "stats" && !value.is_null()) {
             refuse(name);
         }
     }
@@ -521,6 +523,8 @@ void read_parameters(const Parameters& parameters, SearchRequest& request) {
         request.track_total_hits == 10'000)
         request.track_total_hits = SearchRequest::kCountAll;
     request.typed_keys = parameters.flag("typed_keys", false);
+    if (parameters.has("timeout") && parameters.text("timeout") != "-1")
+        request.timeout = parameters.time("timeout", std::chrono::milliseconds(0));
     if (parameters.has("scroll"))
         request.scroll = parameters.time("scroll", std::chrono::milliseconds(0));
 }

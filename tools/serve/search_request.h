@@ -81,6 +81,7 @@ struct SearchRequest {
     std::string pit;  ///< id of a point in time; empty: none
     std::optional<std::chrono::milliseconds> pit_keep_alive;
     std::optional<std::chrono::milliseconds> scroll;
+    std::optional<std::chrono::milliseconds> timeout;  ///< then what is found by then is the answer
     bool tie_break = false;  ///< a point in time's own last sort value is added
 
     bool is_fused() const { return !retriever.children.empty(); }

@@ -208,7 +208,7 @@ std::string write_page(const Node& node, const std::vector<io::SearchPart>& part
         if (!page.scroll_id.empty()) json.member("_scroll_id", page.scroll_id);
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
-        json.member("timed_out", false);
+        json.member("timed_out", page.timed_out);
         json.member_raw("_shards", shards_json(parts.size()));
         json.member_object("hits", [&] {
             write_total(json, request, page.total);
@@ -225,18 +225,30 @@ std::string write_page(const Node& node, const std::vector<io::SearchPart>& part
     return out;
 }
 
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
+    constexpr std::chrono::hours kLongest{24 * 365};
+    if (!request.timeout) return std::nullopt;
+    return begin + std::min<std::chrono::milliseconds>(*request.timeout, kLongest);
+}
+
 /// The best of one retriever, at most `window`.
 std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
-                                const Retriever& retriever, std::size_t window) {
+                                const Retriever& retriever, std::size_t window, Deadline deadline,
+                                bool& timed_out) {
     if (retriever.children.empty()) {
         io::DocumentSearch search = retriever.search;
         search.size = window;
-        return io::search_documents(parts, search).hits;
+        search.deadline = deadline;
+        io::FoundDocuments found = io::search_documents(parts, search);
+        timed_out = timed_out || found.timed_out;
+        return std::move(found.hits);
     }
     const std::size_t counted = retriever.window > 0 ? retriever.window : window;
     std::map<std::pair<std::size_t, std::int64_t>, double> points;
     for (const Retriever& child : retriever.children) {
-        const std::vector<FoundDocument> ranking = rank(parts, child, counted);
+        const std::vector<FoundDocument> ranking = rank(parts, child, counted, deadline, timed_out);
         for (std::size_t i = 0; i < ranking.size(); ++i)
             points[{ranking[i].part, ranking[i].seq_no}] +=
                 1.0 / static_cast<double>(retriever.rank_constant + i + 1);
@@ -288,12 +300,14 @@ std::string run_search(const Node& node, const std::vector<io::SearchPart>& part
     Aggregations aggregations(request.aggregations);
     if (request.is_fused()) {
         const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
-        page.hits = rank(parts, request.retriever, window);
+        page.hits =
+            rank(parts, request.retriever, window, deadline_of(request, begin), page.timed_out);
         page.total = page.hits.size();
         if (!page.hits.empty()) page.max_score = page.hits.front().score;
     } else {
         io::DocumentSearch search = request.retriever.search;
         search.size = request.from + request.size;
+        search.deadline = deadline_of(request, begin);
         if (!request.aggregations.empty()) {
             search.collector = &aggregations;
             page.aggregations = &aggregations;
@@ -301,6 +315,7 @@ std::string run_search(const Node& node, const std::vector<io::SearchPart>& part
         io::FoundDocuments found = io::search_documents(parts, search);
         page.total = found.total;
         page.max_score = found.max_score;
+        page.timed_out = found.timed_out;
         page.hits = std::move(found.hits);
     }
     drop_first(page.hits, request.from, request.size);

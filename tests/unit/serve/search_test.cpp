@@ -435,6 +435,16 @@ TEST_F(SearchApi, DatesAreShownAsAsked) {
                 HasSubstr("the format [dd.MM.yy] of a field is not supported"));
 }
 
+TEST_F(SearchApi, TimeoutsAnswerWithWhatThereIs) {
+    const std::string query = R"("query":{"range":{"pages":{"gt":1}}})";
+    const std::string answer = search(R"({"timeout":"0ms",)" + query + "}");
+    EXPECT_THAT(answer, HasSubstr(R"("timed_out":true)"));
+    EXPECT_THAT(search("{" + query + "}", "?timeout=0ms"), HasSubstr(R"("timed_out":true)"));
+    EXPECT_THAT(search(R"({"timeout":"1m",)" + query + "}"), HasSubstr(R"("timed_out":false)"));
+    EXPECT_THAT(search(R"({"timeout":-1,)" + query + "}"), HasSubstr(R"("timed_out":false)"));
+    EXPECT_THAT(refusal(400, R"({"timeout":"soon"})"), HasSubstr("as a time value"));
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
