@@ -1,5 +1,7 @@
 #include "tools/serve/api_error.h"
 
+#include <algorithm>
+
 #include "engine/document/json.h"
 
 namespace penstock::serve {
@@ -28,7 +30,11 @@ std::string ApiError::object(bool root_cause) const {
     std::string members = "\"type\":" + quoted(type_) + ",\"reason\":" + quoted(reason_);
     for (const auto& [name, json] : members_)
         members += "," + quoted(name) + ":" + json;
-    if (!root_cause) return "{" + members + "}";
+    // A failed phase of a search names its own causes.
+    const bool has_causes = std::any_of(members_.begin(), members_.end(), [](const auto& member) {
+        return member.first == "root_cause";
+    });
+    if (!root_cause || has_causes) return "{" + members + "}";
     return "{\"root_cause\":[{" + members + "}]," + members + "}";
 }
 

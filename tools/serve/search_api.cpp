@@ -33,7 +33,7 @@ awaitable<std::string> blocking(Node& node, Work work) {
         try {
             return work();
         } catch (const io::QueryError& error) {
-            throw_api_error(error);
+            throw_api_error(error, node.id);
         }
     });
 }

@@ -96,7 +96,8 @@ std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
                                                   const Parameters& parameters,
                                                   const std::vector<EmbeddingWanted>& embeddings,
                                                   std::int64_t now_millis);
-/// A query's error in the API's shape.
-[[noreturn]] void throw_api_error(const io::QueryError& error);
+/// A query's error in the API's shape: of the whole request, or, when an index could not answer, of
+/// the search's query phase on this node.
+[[noreturn]] void throw_api_error(const io::QueryError& error, const std::string& node_id);
 
 }  // namespace penstock::serve

@@ -445,6 +445,22 @@ TEST_F(SearchApi, TimeoutsAnswerWithWhatThereIs) {
     EXPECT_THAT(refusal(400, R"({"timeout":"soon"})"), HasSubstr("as a time value"));
 }
 
+TEST_F(SearchApi, WhatAnIndexCannotAnswerFailsInTheQueryPhase) {
+    const std::string body = refusal(400, R"({"query":{"term":{"pages":"many"}}})");
+    EXPECT_THAT(body, HasSubstr(R"("type":"search_phase_execution_exception","reason":"all )"
+                                R"(shards failed")"));
+    EXPECT_THAT(body, HasSubstr(R"("root_cause":[{"type":"query_shard_exception","reason":)"));
+    EXPECT_THAT(body, HasSubstr(R"("phase":"query","grouped":true,"failed_shards":[{"shard":0,)"
+                                R"("index":"books","node":"node0000000000000000aa","reason":)"
+                                R"({"type":"query_shard_exception")"));
+    EXPECT_THAT(refusal(400, R"({"sort":"title"})"),
+                HasSubstr(R"("type":"search_phase_execution_exception")"));
+    EXPECT_THAT(refusal(400, R"({"aggs":{"a":{"terms":{"field":"title"}}}})"),
+                HasSubstr(R"("type":"search_phase_execution_exception")"));
+    EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
+                Not(HasSubstr("search_phase_execution_exception")));
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
