@@ -103,8 +103,9 @@ std::string search_text(Family& family, const Request& request, std::string_view
         authorize_context(node, request, *context);
         return run_search(node, context->parts, search, begin);
     }
-    if (search.scroll) family.contexts->check_room(true);
-    auto parts = open_parts(node, request, expression, expand_options(parameters), now);
+    const ExpandOptions options = expand_options(parameters);
+    if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
+    auto parts = open_parts(node, request, expression, options, now);
     if (!search.scroll) return run_search(node, parts, search, begin);
     auto context = std::make_shared<SearchContext>(node.indices, std::move(parts), expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(search), begin);
@@ -329,10 +330,12 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
     const auto keep_alive = request.query.time("keep_alive", std::chrono::milliseconds(0));
     co_await request.body->read_all();
     co_return co_await blocking(family->node, [&] {
-        family->contexts->check_room(false);
+        const ExpandOptions options = expand_options(request.query);
+        family->contexts->check_room(false,
+                                     count_parts(family->node, request.part("index"), options));
         auto context = std::make_shared<SearchContext>(
             family->node.indices,
-            open_parts(family->node, request, request.part("index"), expand_options(request.query),
+            open_parts(family->node, request, request.part("index"), options,
                        now_millis(family->node)),
             request.part("index"));
         parts = context->parts.size();

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxContexts = 500;
 constexpr std::size_t kIdBytes = 33;
+constexpr std::size_t kMaxIndices = 1000;
 constexpr std::chrono::hours kLongest{24};
 constexpr std::chrono::seconds kWatchInterval{5};
 
@@ -42,9 +43,19 @@ SearchContext::~SearchContext() {
         registry_->count_context(part.snapshot->index(), -1);
 }
 
-void SearchContexts::check_room(bool scroll) {
+void SearchContexts::check_room(bool scroll, std::size_t indices) {
     purge();
     const std::lock_guard lock(mutex_);
+    std::size_t open = indices;
+    for (const auto& [id, entry] : entries_)
+        open += entry.context->parts.size();
+    if (open > kMaxIndices)
+        throw ApiError(429, "too_many_scroll_contexts_exception",
+                       "Trying to keep too many indices open for scrolls and points in time. Must "
+                       "be less than or equal to: [" +
+                           std::to_string(kMaxIndices) + "], would be [" + std::to_string(open) +
+                           "]. Close contexts, or name fewer indices.")
+            .retry_after(1);
     if (entries_.size() < kMaxContexts) return;
     throw ApiError(429, "too_many_scroll_contexts_exception",
                    std::string("Trying to create too many ") +
@@ -57,7 +68,7 @@ void SearchContexts::check_room(bool scroll) {
 std::string SearchContexts::add(std::shared_ptr<SearchContext> context,
                                 std::chrono::milliseconds keep_alive) {
     check_keep_alive(keep_alive);
-    check_room(context->is_scroll);
+    check_room(context->is_scroll, context->parts.size());
     std::string id = random_id(kIdBytes);
     const std::lock_guard lock(mutex_);
     entries_[id] = {std::move(context), Clock::now() + keep_alive, keep_alive};

@@ -13,6 +13,7 @@
 #include "engine/io/index_snapshot.h"
 #include "engine/runtime/runtime.h"
 #include "tools/serve/index_registry.h"
+#include "tools/serve/memory_budget.h"
 #include "tools/serve/search_request.h"
 
 namespace penstock::serve {
@@ -40,6 +41,7 @@ struct SearchContext {
 
     std::mutex mutex;  ///< of what follows: one page at a time
     SearchRequest request;
+    std::optional<MemoryLease> memory;  ///< of the entries
     std::vector<ScrollEntry> entries;
     std::vector<std::vector<io::SortValue>> sort_values;  ///< of the entries, when it sorts
     std::size_t next = 0;
@@ -50,13 +52,14 @@ struct SearchContext {
     std::shared_ptr<IndexRegistry> registry_;
 };
 
-/// Thread-safe. At most 500 at a time; those that nobody asked for in their time are closed.
+/// Thread-safe. At most 500 at a time, with 1000 indices among them, each of which is an open file;
+/// those that nobody asked for in their time are closed.
 class SearchContexts : public std::enable_shared_from_this<SearchContexts> {
   public:
     explicit SearchContexts(runtime::Runtime& runtime) : runtime_(runtime) {}
 
-    /// Throws ApiError 429 when there are too many, before `make` is called.
-    void check_room(bool scroll);
+    /// Throws ApiError 429 when there are too many for one more, of so many indices.
+    void check_room(bool scroll, std::size_t indices);
     /// Its id. Throws ApiError 400 for a time to live that is too long.
     std::string add(std::shared_ptr<SearchContext> context, std::chrono::milliseconds keep_alive);
     /// Throws ApiError 404. `keep_alive`, when given, counts from now on.

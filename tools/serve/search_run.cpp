@@ -294,6 +294,11 @@ std::vector<io::SearchPart> open_parts(Node& node, const Request& request,
     return parts;
 }
 
+std::size_t count_parts(const Node& node, std::string_view expression,
+                        const ExpandOptions& options) {
+    return node.indices->expand(expression, options).size();
+}
+
 std::string run_search(const Node& node, const std::vector<io::SearchPart>& parts,
                        const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
     Page page;
@@ -324,6 +329,41 @@ std::string run_search(const Node& node, const std::vector<io::SearchPart>& part
 
 namespace {
 
+void take_memory(MemoryLease& lease, std::size_t bytes, const MemoryBudget& budget) {
+    if (lease.grow_to(bytes)) return;
+    const std::string wanted = std::to_string(budget.used() + bytes - lease.bytes());
+    throw ApiError(429, "circuit_breaking_exception",
+                   "[request] Data too large, data for [<scroll>] would be [" + wanted +
+                       "b], which is larger than the limit of [" + std::to_string(budget.limit()) +
+                       "b]; use search_after with a point in time, or a query that finds less")
+        .with("bytes_wanted", wanted)
+        .with("bytes_limit", std::to_string(budget.limit()))
+        .with_text("durability", "TRANSIENT")
+        .retry_after(1);
+}
+
+/// Then the values that are sorted by need not be kept.
+bool in_document_order(const std::vector<SortKey>& sort) {
+    return sort.size() == 1 && sort.front().kind == SortKey::Kind::document;
+}
+
+/// What a scroll keeps of what it found.
+void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, MemoryBudget& budget) {
+    const auto& sort = context.request.retriever.search.sort;
+    const bool sorted = !sort.empty() && !in_document_order(sort);
+    std::size_t bytes = hits.size() * sizeof(ScrollEntry);
+    if (sorted) {
+        for (const FoundDocument& hit : hits)
+            bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(hit.sort);
+    }
+    take_memory(context.memory.emplace(budget), bytes, budget);
+    context.entries.reserve(hits.size());
+    for (FoundDocument& hit : hits) {
+        context.entries.push_back({hit.part, hit.seq_no, hit.score});
+        if (sorted) context.sort_values.push_back(std::move(hit.sort));
+    }
+}
+
 /// The entries' next page.
 Page take_page(SearchContext& context) {
     Page page;
@@ -348,26 +388,23 @@ Page take_page(SearchContext& context) {
 std::string open_scroll(const Node& node, SearchContexts& contexts,
                         std::shared_ptr<SearchContext> context, SearchRequest request,
                         std::chrono::steady_clock::time_point begin) {
-    contexts.check_room(true);
     Aggregations aggregations(request.aggregations);
     io::DocumentSearch search = request.retriever.search;
     search.size = std::numeric_limits<std::size_t>::max();
+    search.sort_values = !in_document_order(search.sort);
+    search.deadline = deadline_of(request, begin);
     if (!request.aggregations.empty()) search.collector = &aggregations;
+    MemoryLease found_memory(*node.budget);
+    search.on_memory = [&](std::size_t bytes) { take_memory(found_memory, bytes, *node.budget); };
     io::FoundDocuments found = io::search_documents(context->parts, search);
     context->is_scroll = true;
     context->total = found.total;
     context->max_score = found.max_score;
-    context->entries.reserve(found.hits.size());
-    const bool only_order =
-        search.sort.size() == 1 && search.sort.front().kind == SortKey::Kind::document;
-    for (FoundDocument& hit : found.hits) {
-        context->entries.push_back({hit.part, hit.seq_no, hit.score});
-        if (!search.sort.empty() && !only_order)
-            context->sort_values.push_back(std::move(hit.sort));
-    }
     const std::chrono::milliseconds keep_alive = *request.scroll;
     context->request = std::move(request);
+    keep_entries(*context, std::move(found.hits), *node.budget);
     Page page = take_page(*context);
+    page.timed_out = found.timed_out;
     if (search.collector != nullptr) page.aggregations = &aggregations;
     page.scroll_id = contexts.add(context, keep_alive);
     return write_page(node, context->parts, context->request, page, begin);

@@ -18,11 +18,15 @@ namespace penstock::serve {
 std::vector<io::SearchPart> open_parts(Node& node, const Request& request,
                                        std::string_view expression, const ExpandOptions& options,
                                        std::int64_t now_millis);
+/// How many these are.
+std::size_t count_parts(const Node& node, std::string_view expression,
+                        const ExpandOptions& options);
 
 /// The whole response. `context` is the point in time that the request names, or null.
 std::string run_search(const Node& node, const std::vector<io::SearchPart>& parts,
                        const SearchRequest& request, std::chrono::steady_clock::time_point begin);
-/// Opens a scroll in `contexts`, and answers with its first page.
+/// Opens a scroll in `contexts`, and answers with its first page. Throws ApiError 429 when the
+/// node's memory for requests has no room for what it found.
 std::string open_scroll(const Node& node, SearchContexts& contexts,
                         std::shared_ptr<SearchContext> context, SearchRequest request,
                         std::chrono::steady_clock::time_point begin);

@@ -461,6 +461,32 @@ TEST_F(SearchApi, WhatAnIndexCannotAnswerFailsInTheQueryPhase) {
                 Not(HasSubstr("search_phase_execution_exception")));
 }
 
+TEST_F(SearchApi, ScrollsTakeTheirMemoryFromTheBudget) {
+    const std::size_t before = budget.used();
+    const std::string id =
+        member(call("POST", "/books/_search?scroll=1m", R"({"size":1,"sort":["pages"]})").body,
+               "_scroll_id");
+    EXPECT_GT(budget.used(), before);
+    call("DELETE", "/_search/scroll", R"({"scroll_id":")" + id + "\"}");
+    EXPECT_EQ(budget.used(), before);
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used()));
+    const Response refused = call("POST", "/books/_search?scroll=1m", R"({"size":1})");
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, HasSubstr("circuit_breaking_exception"));
+    EXPECT_EQ(node.indices->open_contexts("books"), 0);
+}
+
+TEST_F(SearchApi, ContextsAreBoundedByTheIndicesTheyHold) {
+    for (int i = 0; i < 10; ++i)
+        put("many-" + std::to_string(i), "1", R"({"n":1})");
+    for (int i = 0; i < 100; ++i)
+        ASSERT_EQ(call("POST", "/many-*/_pit?keep_alive=1m").status, 200);
+    const Response refused = call("POST", "/many-*/_pit?keep_alive=1m");
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, HasSubstr("Must be less than or equal to: [1000]"));
+    EXPECT_EQ(call("POST", "/many-*/_search?scroll=1m").status, 429);
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
