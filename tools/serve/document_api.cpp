@@ -71,6 +71,13 @@ void check(const WriteRequest& write) {
     if (!problems.empty()) throw action_validation(problems);
 }
 
+/// Where the written document can be asked for.
+std::string location(const WriteAnswer& answer, const std::string& routing) {
+    std::string path = "/" + encode_percent(answer.index) + "/_doc/" + encode_percent(answer.id);
+    if (!routing.empty()) path += "?routing=" + encode_percent(routing);
+    return path;
+}
+
 awaitable<Response> write_one(Node& node, const Request& request, WriteRequest write) {
     check(write);
     DocumentWriter writer(node, request);
@@ -84,7 +91,7 @@ awaitable<Response> write_one(Node& node, const Request& request, WriteRequest w
                  node.compat.is_elasticsearch() && node.compat.major == 7, out);
     Response response = Response::json(out + "}", answer.status);
     if (answer.status == 201)
-        response.headers.emplace_back("Location", "/" + answer.index + "/_doc/" + answer.id);
+        response.headers.emplace_back("Location", location(answer, request.query.text("routing")));
     co_return response;
 }
 

@@ -45,6 +45,23 @@ std::string decode_percent(std::string_view text, bool plus_is_blank) {
     return out;
 }
 
+std::string encode_percent(std::string_view text) {
+    static constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain) {
+            out.push_back(c);
+        } else {
+            out.append({'%', digits[byte >> 4], digits[byte & 15]});
+        }
+    }
+    return out;
+}
+
 std::vector<std::string> split_list(std::string_view text, char separator) {
     std::vector<std::string> parts;
     while (!text.empty()) {

@@ -48,6 +48,9 @@ class Parameters {
 std::optional<std::chrono::milliseconds> parse_time(std::string_view text);
 /// "%2F" and, in query strings, "+"; throws ApiError.
 std::string decode_percent(std::string_view text, bool plus_is_blank);
+/// For one part of a path or query: all but letters, digits and `-._~` becomes "%2F". A blank
+/// becomes %20, which decodes alike in both.
+std::string encode_percent(std::string_view text);
 std::vector<std::string> split_list(std::string_view text, char separator = ',');
 
 /// A request's body, decompressed, that is read once.

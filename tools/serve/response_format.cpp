@@ -6,6 +6,7 @@
 
 #include "engine/document/json.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/pipeline_registry.h"
 
 namespace penstock::serve {
 
@@ -21,22 +22,12 @@ using document::Value;
 
 using Pattern = std::vector<std::string>;
 
-bool matches(std::string_view pattern, std::string_view name) {
-    const std::size_t star = pattern.find('*');
-    if (star == std::string_view::npos) return pattern == name;
-    if (!name.starts_with(pattern.substr(0, star))) return false;
-    const std::string_view rest = pattern.substr(star + 1);
-    name.remove_prefix(star);
-    for (std::size_t i = 0; i <= name.size(); ++i) {
-        if (matches(rest, name.substr(i))) return true;
-    }
-    return false;
-}
-
 /// Where a pattern can stand after one more name: the numbers of its parts that are done.
 struct State {
     const Pattern* pattern;
     std::size_t done;
+
+    bool operator==(const State&) const = default;
 };
 
 /// True in `whole` when a pattern ends with this name.
@@ -45,20 +36,20 @@ std::vector<State> step(const std::vector<State>& states, std::string_view name,
     const auto add = [&](State state) {
         if (state.done == state.pattern->size()) {
             whole = true;
-        } else {
-            next.push_back(state);
+        } else if (std::find(next.begin(), next.end(), state) == next.end()) {
+            next.push_back(state);  // once: `**.**.**` leads to each place in many ways
         }
     };
     for (const State& state : states) {
         const std::string& part = (*state.pattern)[state.done];
         if (part == "**") {
-            next.push_back(state);
+            add(state);
             if (state.done + 1 == state.pattern->size()) {
                 whole = true;
-            } else if (matches((*state.pattern)[state.done + 1], name)) {
+            } else if (matches_wildcard((*state.pattern)[state.done + 1], name)) {
                 add({state.pattern, state.done + 2});
             }
-        } else if (matches(part, name)) {
+        } else if (matches_wildcard(part, name)) {
             add({state.pattern, state.done + 1});
         }
     }
@@ -107,7 +98,8 @@ Value filter(Value value, const std::string& paths, Arena& arena) {
     std::vector<Pattern> left_out;
     for (const std::string& path : split_list(paths)) {
         const bool out = path.front() == '-';
-        (out ? left_out : kept).push_back(split_list(std::string_view(path).substr(out), '.'));
+        Pattern pattern = split_list(std::string_view(path).substr(out), '.');
+        if (!pattern.empty()) (out ? left_out : kept).push_back(std::move(pattern));
     }
     const Value nothing = Value::object(arena.make<Object>());
     if (!left_out.empty() && !filtered(value, initial(left_out), false, arena, value))
@@ -223,6 +215,11 @@ void check_media_types(const Request& request) {
             406, "media_type_header_exception",
             "Accept header [" + request.header("accept") + "] is not supported; JSON and YAML are");
     }
+}
+
+void check_common_parameters(const Request& request) {
+    for (const char* name : {"pretty", "human", "error_trace"})
+        request.query.flag(name);
 }
 
 void format_response(const Request& request, Response& response) {

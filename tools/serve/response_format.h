@@ -11,6 +11,9 @@ void format_response(const Request& request, Response& response);
 /// The same check before the handler runs, and of the body's Content-Type: JSON, NDJSON, YAML,
 /// plain text (as the shippers of old send); 406 with words for everything else.
 void check_media_types(const Request& request);
+/// The values of the parameters that every request may have, before the handler runs: what is
+/// refused is not done. Throws ApiError 400.
+void check_common_parameters(const Request& request);
 /// The body is YAML.
 bool is_yaml(const Request& request);
 

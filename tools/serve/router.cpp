@@ -21,6 +21,7 @@ struct Route {
     std::vector<std::string> names;  ///< of the wildcards, in order
     std::vector<std::string> parameters;
     Handler handler;
+    Access access;
 };
 
 [[noreturn]] void unknown_parameters(const Request& request, const Route& route,
@@ -54,6 +55,11 @@ struct Router::Node {
     std::unique_ptr<Node> wildcard;
     std::map<std::string, Route, std::less<>> routes;  ///< by method
 
+    const Route* route(std::string_view method) const {
+        const auto found = routes.find(method);
+        return found == routes.end() ? nullptr : &found->second;
+    }
+
     /// The first that has the method, in the order in which literals go before wildcards; its
     /// wildcards' values are in `values`. `others` gathers what methods the path has otherwise.
     const Route* match(const std::vector<std::string>& parts, std::size_t at,
@@ -62,8 +68,7 @@ struct Router::Node {
         if (at == parts.size()) {
             for (const auto& [name, route] : routes)
                 others.insert(name);
-            const auto found = routes.find(method);
-            return found == routes.end() ? nullptr : &found->second;
+            return route(method);
         }
         if (const auto next = literals.find(parts[at]); next != literals.end()) {
             const Route* found = next->second->match(parts, at + 1, method, values, others);
@@ -83,9 +88,9 @@ Router::Router(Router&&) noexcept = default;
 Router& Router::operator=(Router&&) noexcept = default;
 
 void Router::add(std::string_view methods, std::string_view pattern, Handler handler,
-                 std::vector<std::string> parameters) {
+                 std::vector<std::string> parameters, Access access) {
     Node* node = root_.get();
-    Route route{std::string(pattern), {}, std::move(parameters), std::move(handler)};
+    Route route{std::string(pattern), {}, std::move(parameters), std::move(handler), access};
     for (const std::string& part : split_list(pattern, '/')) {
         std::unique_ptr<Node>* next = &node->wildcard;
         if (part.front() == '{') {
@@ -98,6 +103,17 @@ void Router::add(std::string_view methods, std::string_view pattern, Handler han
     }
     for (const std::string& method : split_list(methods, ' '))
         node->routes.insert_or_assign(method, route);
+}
+
+bool Router::is_public(const Request& request) const {
+    const Node* node = root_.get();
+    for (const std::string& part : split_list(request.path, '/')) {
+        const auto next = node->literals.find(part);
+        if (next == node->literals.end()) return false;
+        node = next->second.get();
+    }
+    const Route* route = node->route(request.method == "HEAD" ? "GET" : request.method);
+    return route != nullptr && route->access == Access::anyone;
 }
 
 const Handler& Router::find(Request& request) const {

@@ -34,6 +34,19 @@ class DocumentApi : public ServeFixture {
     pipeline::Catalog catalog_;
 };
 
+TEST_F(DocumentApi, TellsWhereANewDocumentIs) {
+    const auto location = [&](const std::string& target) {
+        for (const auto& [name, value] : call("PUT", target, "{}").headers)
+            if (name == "Location") return value;
+        return std::string();
+    };
+    EXPECT_EQ(location("/books/_doc/1"), "/books/_doc/1");
+    EXPECT_EQ(location("/books/_doc/1"), "") << "it is not new";
+    const std::string path = "/books/_doc/a%20b%2F%0D%0AX%3A%E2%9D%A4?routing=r%26s";
+    EXPECT_EQ(location(path), path);
+    EXPECT_EQ(call("GET", path).status, 200);
+}
+
 TEST_F(DocumentApi, WritesReadsAndDeletesOne) {
     const Response made = call("PUT", "/books/_doc/1", R"({"t":871.995})");
     EXPECT_EQ(made.status, 201);

@@ -60,6 +60,23 @@ TEST_F(RouterTest, SaysWhatItDoesNotKnow) {
     EXPECT_THAT(call("GET", "/%zz").body, HasSubstr("invalid escape"));
 }
 
+TEST_F(RouterTest, SomeRoutesAreForAnyone) {
+    router.add("GET", "/_health/live", named("live"), {}, Access::anyone);
+    const auto is_public = [&](const std::string& method, const std::string& path) {
+        Request request;
+        request.method = method;
+        request.path = path;
+        return router.is_public(request);
+    };
+    EXPECT_TRUE(is_public("GET", "/_health/live"));
+    EXPECT_TRUE(is_public("HEAD", "/_health/live/"));
+    EXPECT_FALSE(is_public("POST", "/_health/live"));
+    EXPECT_FALSE(is_public("GET", "/_health"));
+    EXPECT_FALSE(is_public("GET", "/_health/%zz"));
+    EXPECT_FALSE(is_public("GET", "/books"));
+    EXPECT_FALSE(is_public("GET", "/"));
+}
+
 struct Formatting {
     std::string query;
     std::string body;
@@ -78,6 +95,10 @@ TEST(ResponseFormat, FiltersAndLaysOut) {
         {"filter_path=hits.hits,-**._id", body,
          R"({"hits":{"hits":[{"_source":{"a":1,"b":871.995}},{"x":[]}]}})"},
         {"filter_path=nothing", body, "{}"},
+        {"filter_path=.", body, body},
+        {"filter_path=-", body, body},
+        {"filter_path=-..,,", body, body},
+        {"filter_path=-,took,.", body, R"({"took":3})"},
         {"pretty", R"({"a":[1]})", "{\n  \"a\": [\n    1\n  ]\n}\n"},
         {"format=yaml", R"({"a":[1,{"b":"x"}],"on":true,"n":{}})",
          "---\na:\n  -\n    1\n  -\n    b: \"x\"\n\"on\": true\nn: {}\n"},
@@ -96,6 +117,25 @@ TEST(ResponseFormat, FiltersAndLaysOut) {
     }
 }
 
+TEST(ResponseFormat, WildcardsTakeLittleTime) {
+    std::string stars;
+    std::string deep = "1";
+    for (int i = 0; i < 30; ++i)
+        stars += "a*";
+    for (int i = 0; i < 60; ++i)
+        deep = R"({"a":)" + deep + "}";
+    std::string depths = "x";
+    for (int i = 0; i < 30; ++i)
+        depths = "**." + depths;
+    Request request;
+    request.query.set("filter_path", stars + "x," + depths);
+    Response response = Response::json(R"({")" + std::string(60, 'a') + R"(":1,"d":)" + deep + "}");
+    const auto begin = std::chrono::steady_clock::now();
+    format_response(request, response);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+    EXPECT_EQ(response.body, "{}");
+}
+
 TEST(ResponseFormat, AnswersInTheMediaTypeOfTheClient) {
     Request request;
     request.headers["accept"] = "application/vnd.elasticsearch+json; compatible-with=8";
@@ -109,6 +149,13 @@ TEST(ResponseFormat, AnswersInTheMediaTypeOfTheClient) {
         binary.headers["content-type"] = type;
         EXPECT_THROW(check_media_types(binary), ApiError) << type;
     }
+}
+
+TEST(Percent, EncodesWhatItDecodes) {
+    const std::string odd = "a b/c?d=%&\r\n\xE2\x9D\xA4+~";
+    EXPECT_EQ(encode_percent(odd), "a%20b%2Fc%3Fd%3D%25%26%0D%0A%E2%9D%A4%2B~");
+    EXPECT_EQ(decode_percent(encode_percent(odd), false), odd);
+    EXPECT_EQ(decode_percent(encode_percent(odd), true), odd);
 }
 
 TEST(Parameters, ReadWhatClientsWrite) {
