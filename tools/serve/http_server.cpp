@@ -4,11 +4,14 @@
 #include <array>
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -18,6 +21,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/runtime/await.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/gzip.h"
@@ -39,6 +43,10 @@ constexpr std::size_t kSmallestGzip = 1024;
 /// A body that nobody wanted is read over so that the connection can go on, up to this.
 constexpr std::size_t kMostThrownAway = 256 * 1024;
 constexpr auto kLinger = std::chrono::seconds(1);
+/// Connections that are told at a time that there are too many; the others are just closed.
+constexpr std::size_t kMostRefusals = 64;
+/// For handlers to end that have been cancelled.
+constexpr auto kUnwinding = std::chrono::seconds(5);
 constexpr auto kNoDescriptorsPause = std::chrono::milliseconds(100);
 constexpr auto use_result = asio::as_tuple(asio::use_awaitable);
 
@@ -71,6 +79,68 @@ bool has_token(std::string_view list, std::string_view token) {
     return false;
 }
 
+/// A line break in a value would begin another header, or another response.
+std::string header_value(std::string value) {
+    const auto is_control = [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    };
+    std::replace_if(value.begin(), value.end(), is_control, ' ');
+    return value;
+}
+
+using Header = http::request_header<>;
+
+/// What is wrong with a request whose headers could not be read; nothing when the client has gone.
+std::optional<ApiError> refusal_of(error_code problem, const HttpLimits& limits) {
+    if (problem == http::error::header_limit) {
+        return ApiError(431, "too_long_http_header_exception",
+                        "the request line and headers are longer than " +
+                            std::to_string(limits.header_bytes) + " bytes");
+    }
+    if (problem.category() != make_error_code(http::error::bad_method).category() ||
+        problem == http::error::end_of_stream || problem == http::error::partial_message)
+        return std::nullopt;
+    return ApiError(400, "illegal_argument_exception",
+                    "this is not HTTP/1.1: " + problem.message());
+}
+
+/// Where the body ends must be beyond doubt: a proxy in front of the server that reads a
+/// Transfer-Encoding otherwise would take a part of the body for the next client's request.
+std::optional<ApiError> refusal_of(const Header& header) {
+    const auto [begin, end] = header.equal_range(http::field::transfer_encoding);
+    if (begin == end) return std::nullopt;
+    if (std::next(begin) == end && beast::iequals(begin->value(), "chunked") &&
+        header.version() >= 11)
+        return std::nullopt;
+    return ApiError(501, "illegal_argument_exception",
+                    "Transfer-Encoding [" + std::string(begin->value()) +
+                        "] is not supported; send [chunked] alone, or a Content-Length");
+}
+
+/// All but its body. Throws ApiError for a bad query string.
+void read_header(const Header& header, Request& request) {
+    request.method = header.method_string();
+    for (const auto& field : header) {
+        std::string name(field.name_string());
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        request.headers.insert_or_assign(std::move(name), std::string(field.value()));
+    }
+    const std::string_view target = header.target();
+    const std::size_t query = target.find('?');
+    request.path = target.substr(0, query);
+    if (query != std::string_view::npos)
+        request.query = Parameters::parse(target.substr(query + 1));
+}
+
+/// How a response goes out.
+struct Delivery {
+    unsigned version = 11;
+    bool head = false;
+    bool keep_alive = false;
+    bool compress = false;
+};
+
 }  // namespace
 
 Response error_response(const ApiError& error) {
@@ -82,10 +152,19 @@ Response error_response(const ApiError& error) {
 }
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
+    /// A handler under way. It has a strand because a cancellation signal is not thread-safe.
+    struct Running {
+        explicit Running(const asio::any_io_executor& executor)
+            : strand(asio::make_strand(executor)) {}
+        asio::strand<asio::any_io_executor> strand;
+        asio::cancellation_signal cancel;
+    };
+
     /// What stop() needs of a connection: only touched on the I/O thread.
     struct Connection {
         beast::tcp_stream* stream = nullptr;
         bool idle = true;
+        std::shared_ptr<Running> running;
     };
 
     Impl(runtime::Runtime& the_runtime, HttpOptions the_options, MemoryBudget& the_budget,
@@ -146,22 +225,29 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
                 continue;
             }
             ++total;
+            const bool refuse = served >= options.limits.connections;
+            if (refuse) ++refused;
+            if (refuse && refusing >= kMostRefusals) continue;
             {
                 std::lock_guard lock(mutex);
                 ++open;
             }
-            asio::co_spawn(runtime.io(), connection(shared_from_this(), std::move(socket)),
+            asio::co_spawn(runtime.io(), connection(shared_from_this(), std::move(socket), refuse),
                            asio::detached);
         }
     }
 
-    static awaitable<void> connection(std::shared_ptr<Impl> self, tcp::socket socket) {
+    static awaitable<void> connection(std::shared_ptr<Impl> self, tcp::socket socket, bool refuse) {
         error_code ignored;
         socket.set_option(tcp::no_delay(true), ignored);
         beast::tcp_stream stream(std::move(socket));
-        const auto entry = self->connections.insert(self->connections.end(), {&stream, true});
+        std::size_t& among = refuse ? self->refusing : self->served;
+        ++among;
+        const auto entry = self->connections.insert(self->connections.end(), {&stream, true, {}});
         try {
-            if (self->tls) {
+            if (refuse) {
+                if (!self->tls) co_await self->say_too_many(stream);
+            } else if (self->tls) {
                 beast::ssl_stream<beast::tcp_stream&> secure(stream, *self->tls);
                 stream.expires_after(self->options.limits.header);
                 co_await secure.async_handshake(asio::ssl::stream_base::server,
@@ -177,14 +263,29 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
             // The client has gone, or speaks no HTTP: there is nobody to tell.
         }
         self->connections.erase(entry);
+        --among;
         std::lock_guard lock(self->mutex);
         --self->open;
         self->closed.notify_all();
     }
 
-    std::size_t connection_count() const {
-        std::lock_guard lock(mutex);
-        return open;
+    /// Without reading the request: those who are connected already go on undisturbed.
+    awaitable<void> say_too_many(beast::tcp_stream& stream) {
+        ApiError error = ApiError(429, "es_rejected_execution_exception",
+                                  "more than " + std::to_string(options.limits.connections) +
+                                      " connections are open")
+                             .retry_after(1);
+        co_await respond(stream, error_response(error), Delivery());
+        co_await close(stream);
+    }
+
+    /// Whoever is cut: its handler is cancelled on its own strand.
+    void cut(const Connection& one) {
+        one.stream->close();
+        if (!one.running) return;
+        asio::post(one.running->strand, [running = one.running] {
+            running->cancel.emit(asio::cancellation_type::terminal);
+        });
     }
 
     /// Closing with bytes unread would reset the connection, and the client might not see its
@@ -210,8 +311,9 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     template <class Stream>
     awaitable<bool> one_request(Stream& stream, beast::flat_buffer& buffer, Connection& entry);
     template <class Stream>
-    awaitable<void> respond(Stream& stream, Response response, unsigned version, bool head,
-                            bool keep_alive, bool compress);
+    awaitable<void> respond(Stream& stream, Response response, Delivery delivery);
+    awaitable<Response> handle(Request& request, Connection& entry);
+    void count(const Response& response);
 
     runtime::Runtime& runtime;
     HttpOptions options;
@@ -222,14 +324,23 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     std::uint16_t port = 0;
     std::atomic<bool> stopping = false;
     std::atomic<std::uint64_t> total = 0;
+    std::atomic<std::uint64_t> refused = 0;
     std::atomic<std::uint64_t> answered = 0;
-    std::list<Connection> connections;  ///< of the I/O thread
-    mutable std::mutex mutex;           ///< guards open
+    std::atomic<std::uint64_t> client_errors = 0;
+    std::atomic<std::uint64_t> server_errors = 0;
+    std::atomic<std::uint64_t> received = 0;
+    std::atomic<std::uint64_t> sent = 0;
+    std::list<Connection> connections;  ///< of the I/O thread, like the next two
+    std::size_t served = 0;
+    std::size_t refusing = 0;
+    mutable std::mutex mutex;  ///< guards open and hurried
     std::condition_variable closed;
     std::size_t open = 0;
+    bool hurried = false;
 };
 
-/// Reads on the I/O context, wherever it is awaited.
+/// Reads on the I/O context, wherever it is awaited, and decompresses where it is awaited: the I/O
+/// thread is everybody's.
 template <class Stream>
 class HttpServer::Impl::Body final : public RequestBody {
   public:
@@ -254,26 +365,33 @@ class HttpServer::Impl::Body final : public RequestBody {
     bool broken() const { return broken_; }
 
     awaitable<bool> read(std::string& out) override {
-        co_return co_await asio::co_spawn(server_.runtime.io(), next(out), asio::use_awaitable);
+        if (gunzip_) co_return co_await next(out);
+        co_return co_await on_io(next(out));
     }
 
     awaitable<std::string> read_all() override {
-        co_return co_await asio::co_spawn(server_.runtime.io(), all(), asio::use_awaitable);
+        if (gunzip_) co_return co_await all();
+        co_return co_await on_io(all());
     }
 
-    /// Until the end or until it is too much.
+    /// Until the end or until it is too much. Nobody is told to go on with a body that is not
+    /// wanted: then the connection is of no more use.
     awaitable<void> throw_away() {
-        std::string rest;
-        gunzip_.reset();
         wire_ = {};
-        while (!parser_.is_done() && taken_ < kMostThrownAway) {
-            rest.clear();
-            if (!co_await next(rest)) break;
+        while (!expects_ && !parser_.is_done() && taken_ < kMostThrownAway) {
+            co_await fill();
+            wire_ = {};
         }
         if (!parser_.is_done()) broken_ = true;
     }
 
   private:
+    template <class T>
+    awaitable<T> on_io(awaitable<T> reading) {
+        co_return co_await asio::co_spawn(server_.runtime.io(), std::move(reading),
+                                          runtime::uncancelled());
+    }
+
     awaitable<std::string> all() {
         std::string text;
         if (const auto length = parser_.content_length(); length && !gunzip_) {
@@ -293,32 +411,43 @@ class HttpServer::Impl::Body final : public RequestBody {
             throw too_large(server_.options.limits.body_bytes);
     }
 
-    awaitable<bool> next(std::string& out) {
-        for (;;) {
-            if (!wire_.empty()) {
-                const std::size_t before = out.size();
-                if (!gunzip_->decode(wire_, out, kPiece)) throw corrupt();
-                given_ += out.size() - before;
-                check_size(given_);
-                if (out.size() > before) co_return true;
-                continue;
-            }
-            if (parser_.is_done()) {
-                if (gunzip_ && taken_ > 0 && !gunzip_->finished()) throw corrupt();
+    awaitable<bool> next(std::string& out) { return gunzip_ ? unpacked(out) : plain(out); }
+
+    /// What comes next, as it comes. On the I/O context.
+    awaitable<bool> plain(std::string& out) {
+        const bool more = co_await fill();  // named: GCC 12 gives fill a wrong `this` otherwise
+        if (!more) co_return false;
+        given_ += wire_.size();
+        check_size(given_);
+        out.append(std::exchange(wire_, {}));
+        co_return true;
+    }
+
+    awaitable<bool> unpacked(std::string& out) {
+        const std::size_t before = out.size();
+        while (out.size() == before) {
+            bool more = !wire_.empty();
+            if (!more) more = co_await on_io(fill());
+            if (!more) {
+                if (taken_ > 0 && !gunzip_->finished()) throw corrupt();
                 co_return false;
             }
+            if (!gunzip_->decode(wire_, out, kPiece)) throw corrupt();
+        }
+        given_ += out.size() - before;
+        check_size(given_);
+        co_return true;
+    }
+
+    /// The next piece off the wire; false when there is none. On the I/O context.
+    awaitable<bool> fill() {
+        while (!parser_.is_done()) {
             if (expects_) co_await say_continue();
             const std::size_t got = co_await from_wire();
-            if (got == 0) continue;
-            if (gunzip_) {
-                wire_ = std::string_view(piece_.data(), got);
-                continue;
-            }
-            given_ += got;
-            check_size(given_);
-            out.append(piece_.data(), got);
-            co_return true;
+            wire_ = std::string_view(piece_.data(), got);
+            if (got > 0) co_return true;
         }
+        co_return false;
     }
 
     static ApiError corrupt() {
@@ -338,6 +467,7 @@ class HttpServer::Impl::Body final : public RequestBody {
         beast::get_lowest_layer(stream_).expires_at(end);
         auto [problem, bytes] =
             co_await http::async_read_some(stream_, buffer_, parser_, use_result);
+        server_.received += bytes;
         if (problem == http::error::need_buffer) problem = {};
         if (problem) {
             broken_ = true;
@@ -366,7 +496,7 @@ class HttpServer::Impl::Body final : public RequestBody {
     MemoryLease lease_;
     std::optional<Gunzip> gunzip_;
     std::string piece_;
-    std::string_view wire_;  ///< of piece_, not decompressed yet
+    std::string_view wire_;  ///< of piece_, not handed out yet
     std::size_t taken_ = 0;  ///< bytes off the wire
     std::size_t given_ = 0;  ///< bytes handed out
     Clock::time_point begin_;
@@ -395,65 +525,35 @@ awaitable<void> HttpServer::Impl::requests(Stream& stream, Connection& entry) {
 
 template <class Stream>
 awaitable<bool> HttpServer::Impl::one_request(Stream& stream, beast::flat_buffer& buffer,
-                                              Connection&) {
+                                              Connection& entry) {
     http::request_parser<http::buffer_body> parser;
     parser.header_limit(static_cast<std::uint32_t>(options.limits.header_bytes));
     parser.body_limit(boost::none);  // Body counts, after decompression too
     auto& lowest = beast::get_lowest_layer(stream);
     lowest.expires_after(options.limits.header);
     auto [problem, bytes] = co_await http::async_read_header(stream, buffer, parser, use_result);
-    if (problem) {
-        std::optional<ApiError> refusal;
-        if (problem == http::error::header_limit) {
-            refusal.emplace(431, "too_long_http_header_exception",
-                            "the request line and headers are longer than " +
-                                std::to_string(options.limits.header_bytes) + " bytes");
-        } else if (problem.category() == make_error_code(http::error::bad_method).category() &&
-                   problem != http::error::end_of_stream &&
-                   problem != http::error::partial_message) {
-            refusal.emplace(400, "illegal_argument_exception",
-                            "this is not HTTP/1.1: " + problem.message());
-        }
-        if (refusal) {
-            Response response = error_response(*refusal);
-            co_await respond(stream, std::move(response), 11, false, false, false);
-        }
+    received += bytes;
+    const auto& message = parser.get();
+    if (const auto refusal =
+            problem ? refusal_of(problem, options.limits) : refusal_of(message.base())) {
+        co_await respond(stream, error_response(*refusal), Delivery());
         co_return false;
     }
+    if (problem) co_return false;
 
-    const auto& message = parser.get();
     Request request;
-    request.method = message.method_string();
     error_code ignored;
     const auto peer = lowest.socket().remote_endpoint(ignored);
     if (!ignored) request.remote = peer.address().to_string();
-    for (const auto& field : message) {
-        std::string name(field.name_string());
-        std::transform(name.begin(), name.end(), name.begin(),
-                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        request.headers.insert_or_assign(std::move(name), std::string(field.value()));
-    }
     Body<Stream> body(*this, stream, buffer, parser);
     request.body = &body;
-    const bool head = request.method == "HEAD";
     Response response;
     try {
-        const std::string_view target = message.target();
-        const std::size_t query = target.find('?');
-        request.path = target.substr(0, query);
-        if (query != std::string_view::npos)
-            request.query = Parameters::parse(target.substr(query + 1));
-        if (connection_count() > options.limits.connections) {
-            throw ApiError(
-                429, "es_rejected_execution_exception",
-                "more than " + std::to_string(options.limits.connections) + " connections are open")
-                .retry_after(1);
-        }
-        response = co_await asio::co_spawn(runtime.cpu(), dispatch(request), asio::use_awaitable);
+        read_header(message, request);
+        response = co_await handle(request, entry);
     } catch (const ApiError& error) {
         response = error_response(error);
     }
-    ++answered;
     if (!body.done() && !body.broken()) {
         try {
             co_await body.throw_away();
@@ -461,38 +561,61 @@ awaitable<bool> HttpServer::Impl::one_request(Stream& stream, beast::flat_buffer
             response.close = true;
         }
     }
-    const bool keep_alive = parser.keep_alive() && !response.close && !body.broken() && !stopping;
-    const bool compress = has_token(request.header("accept-encoding"), "gzip");
     const std::string opaque = request.header("x-opaque-id");
     if (!opaque.empty()) response.headers.emplace_back("X-Opaque-Id", opaque);
-    co_await respond(stream, std::move(response), message.version(), head, keep_alive, compress);
-    co_return keep_alive;
+    Delivery delivery;
+    delivery.version = message.version();
+    delivery.head = request.method == "HEAD";
+    delivery.keep_alive = parser.keep_alive() && !response.close && !body.broken() && !stopping;
+    delivery.compress = has_token(request.header("accept-encoding"), "gzip");
+    co_await respond(stream, std::move(response), delivery);
+    co_return delivery.keep_alive;
+}
+
+awaitable<Response> HttpServer::Impl::handle(Request& request, Connection& entry) {
+    entry.running = std::make_shared<Running>(runtime.cpu());
+    Response response = co_await asio::co_spawn(
+        entry.running->strand, dispatch(request),
+        asio::bind_cancellation_slot(entry.running->cancel.slot(), asio::use_awaitable));
+    entry.running.reset();
+    co_return response;
+}
+
+void HttpServer::Impl::count(const Response& response) {
+    ++answered;
+    if (response.status >= 500) {
+        ++server_errors;
+    } else if (response.status >= 400) {
+        ++client_errors;
+    }
 }
 
 template <class Stream>
-awaitable<void> HttpServer::Impl::respond(Stream& stream, Response response, unsigned version,
-                                          bool head, bool keep_alive, bool compress) {
-    http::response<http::string_body> message(static_cast<http::status>(response.status), version);
+awaitable<void> HttpServer::Impl::respond(Stream& stream, Response response, Delivery delivery) {
+    count(response);
+    http::response<http::string_body> message(static_cast<http::status>(response.status),
+                                              delivery.version);
     for (const auto& [name, value] : response.headers)
-        message.insert(name, value);
-    if (!response.content_type.empty() && !(head && response.body.empty()))
-        message.set(http::field::content_type, response.content_type);
-    if (compress && response.body.size() >= kSmallestGzip) {
-        response.body = gzip(response.body);
+        message.insert(name, header_value(value));
+    if (!response.content_type.empty() && !(delivery.head && response.body.empty()))
+        message.set(http::field::content_type, header_value(response.content_type));
+    if (delivery.compress && response.body.size() >= kSmallestGzip) {
+        response.body =
+            co_await runtime::call_on(runtime.cpu(), [&] { return gzip(response.body); });
         message.set(http::field::content_encoding, "gzip");
     }
-    message.keep_alive(keep_alive);
+    message.keep_alive(delivery.keep_alive);
     message.body() = std::move(response.body);
     message.prepare_payload();
     auto& lowest = beast::get_lowest_layer(stream);
     lowest.expires_after(options.limits.write);
-    if (head) {
+    if (delivery.head) {
         // The length is that of the body which GET would have had.
         http::response_serializer<http::string_body> serializer(message);
         serializer.split(true);
-        co_await http::async_write_header(stream, serializer, asio::use_awaitable);
+        sent += co_await http::async_write_header(stream, serializer, asio::use_awaitable);
     } else {
-        co_await http::async_write(stream, message, asio::use_awaitable);
+        sent += co_await http::async_write(stream, message, asio::use_awaitable);
     }
     lowest.expires_never();
 }
@@ -503,6 +626,9 @@ HttpServer::HttpServer(runtime::Runtime& runtime, HttpOptions options, MemoryBud
 
 HttpServer::~HttpServer() {
     stop(std::chrono::milliseconds(0));
+    // What a handler uses goes with whoever destroys the server.
+    std::unique_lock lock(impl_->mutex);
+    impl_->closed.wait(lock, [&] { return impl_->open == 0; });
 }
 
 std::uint16_t HttpServer::port() const {
@@ -514,7 +640,7 @@ void HttpServer::start() {
         impl_->runtime.io(), [impl = impl_] { return impl->accept(); }, asio::detached);
 }
 
-void HttpServer::stop(std::chrono::milliseconds grace) {
+bool HttpServer::stop(std::chrono::milliseconds grace) {
     Impl& impl = *impl_;
     impl.stopping = true;
     const auto on_io = [&](auto action) {
@@ -527,19 +653,38 @@ void HttpServer::stop(std::chrono::milliseconds grace) {
             if (one.idle) one.stream->cancel();
         }
     });
+    const auto is_closed = [&] { return impl.open == 0; };
     std::unique_lock lock(impl.mutex);
-    if (impl.closed.wait_for(lock, grace, [&] { return impl.open == 0; })) return;
+    impl.closed.wait_for(lock, grace, [&] { return is_closed() || impl.hurried; });
+    if (is_closed()) return true;
     on_io([](Impl& server) {
         for (const Impl::Connection& one : server.connections)
-            one.stream->close();
+            server.cut(one);
     });
-    // A handler that still runs ends by itself; its answer has nowhere to go.
-    impl.closed.wait(lock, [&] { return impl.open == 0; });
+    return impl.closed.wait_for(lock, kUnwinding, is_closed);
+}
+
+void HttpServer::hurry() {
+    std::lock_guard lock(impl_->mutex);
+    impl_->hurried = true;
+    impl_->closed.notify_all();
 }
 
 HttpStats HttpServer::stats() const {
-    std::lock_guard lock(impl_->mutex);
-    return {impl_->open, impl_->total, impl_->answered};
+    const Impl& impl = *impl_;
+    HttpStats stats;
+    {
+        std::lock_guard lock(impl.mutex);
+        stats.open_connections = impl.open;
+    }
+    stats.total_connections = impl.total;
+    stats.refused_connections = impl.refused;
+    stats.requests = impl.answered;
+    stats.client_errors = impl.client_errors;
+    stats.server_errors = impl.server_errors;
+    stats.received_bytes = impl.received;
+    stats.sent_bytes = impl.sent;
+    return stats;
 }
 
 }  // namespace penstock::serve

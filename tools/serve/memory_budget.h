@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace penstock::serve {
 
@@ -17,13 +18,17 @@ class MemoryBudget {
     bool take(std::size_t bytes) {
         if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit_) return true;
         give_back(bytes);
+        refusals_.fetch_add(1, std::memory_order_relaxed);
         return false;
     }
+    /// How often there was not enough.
+    std::uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
     void give_back(std::size_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
   private:
     std::size_t limit_;
     std::atomic<std::size_t> used_{0};
+    std::atomic<std::uint64_t> refusals_{0};
 };
 
 /// Gives back at the end of its life what it has taken.

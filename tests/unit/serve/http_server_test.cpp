@@ -4,12 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <functional>
 #include <thread>
 
 #include "engine/runtime/error.h"
+#include "tests/unit/serve/raw_http.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/gzip.h"
 
@@ -21,12 +26,37 @@ using asio::ip::tcp;
 using testing::HasSubstr;
 using testing::StartsWith;
 using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+/// Text that takes gzip its time.
+std::string dull_text(std::size_t size) {
+    std::string text;
+    text.reserve(size);
+    for (std::uint32_t state = 1; text.size() < size;) {
+        state = state * 1664525 + 1013904223;
+        text += std::to_string(state >> 12);
+    }
+    return text;
+}
 
 /// Echoes the method, the path and the body, or does what the path says.
 asio::awaitable<Response> echo(Request& request) {
     Response response;
     try {
         if (request.path == "/ignore") co_return Response::json("{}");
+        if (request.path == "/refuse") co_return Response::json("{}", 401);
+        if (request.path == "/fail") co_return Response::json("{}", 500);
+        if (request.path == "/dull") co_return Response::json(dull_text(16UL << 20));
+        if (request.path == "/wait") {
+            asio::steady_timer timer(co_await asio::this_coro::executor, 1h);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        if (request.path == "/header") {
+            response = Response::text("body");
+            response.headers.emplace_back("Location", "/a\r\nX-Mine: 1\r\n\r\nHTTP/1.1 200 OK");
+            co_return response;
+        }
         std::string body;
         if (request.path == "/stream") {
             std::size_t pieces = 0;
@@ -59,36 +89,35 @@ class HttpServerTest : public testing::Test {
         return *server_;
     }
 
-    tcp::socket connect() {
-        tcp::socket socket(context_);
-        socket.connect({asio::ip::make_address("127.0.0.1"), server_->port()});
-        return socket;
-    }
+    tcp::socket connect() { return raw_.connect(server_->port()); }
+    std::string talk(std::string_view bytes) { return raw_.talk(server_->port(), bytes); }
+    static void send(tcp::socket& socket, std::string_view bytes) { RawHttp::send(socket, bytes); }
+    static std::string receive_all(tcp::socket& socket) { return RawHttp::receive_all(socket); }
 
-    static void send(tcp::socket& socket, std::string_view bytes) {
-        asio::write(socket, asio::buffer(bytes));
-    }
-
-    /// Until the server closes.
-    static std::string receive_all(tcp::socket& socket) {
-        std::string text;
-        boost::system::error_code ended;
-        asio::read(socket, asio::dynamic_buffer(text), ended);
-        return text;
-    }
-
-    std::string talk(std::string_view bytes) {
-        tcp::socket socket = connect();
-        boost::system::error_code closed;  // who is refused may be cut off before all is sent
-        asio::write(socket, asio::buffer(bytes), closed);
-        socket.shutdown(tcp::socket::shutdown_send, closed);
-        return receive_all(socket);
+    /// How long the I/O thread did nothing else at most, and how long it all took.
+    std::pair<Seconds, Seconds> longest_pause(const std::function<void()>& work) {
+        std::atomic<bool> done = false;
+        Seconds longest{0};
+        std::thread watch([&] {
+            while (!done) {
+                const auto begin = steady_clock::now();
+                asio::post(runtime_.io(), asio::use_future([] {})).get();
+                longest = std::max<Seconds>(longest, steady_clock::now() - begin);
+                std::this_thread::sleep_for(1ms);
+            }
+        });
+        const auto begin = steady_clock::now();
+        work();
+        const Seconds took = steady_clock::now() - begin;
+        done = true;
+        watch.join();
+        return {longest, took};
     }
 
     runtime::Runtime runtime_{{2, 2}};
     std::optional<MemoryBudget> budget_;
     std::optional<HttpServer> server_;
-    asio::io_context context_;
+    RawHttp raw_;
 };
 
 std::string post(const std::string& path, const std::string& body, const std::string& more = {}) {
@@ -247,9 +276,136 @@ TEST_F(HttpServerTest, StoppingAnswersWhatWasAcceptedAndClosesWhatIsIdle) {
     stopping.join();
     EXPECT_EQ(server_->stats().open_connections, 0U);
     boost::system::error_code refused;
-    tcp::socket late(context_);
+    asio::io_context context;
+    tcp::socket late(context);
     late.connect({asio::ip::make_address("127.0.0.1"), server_->port()}, refused);
     EXPECT_TRUE(refused);
+}
+
+TEST_F(HttpServerTest, StoppingCutsWhatGoesOnBeyondTheGrace) {
+    start();
+    tcp::socket waiting = connect();
+    send(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    tcp::socket slow = connect();
+    send(slow, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
+    while (budget_->used() == 0)
+        std::this_thread::sleep_for(1ms);
+    const auto begin = steady_clock::now();
+    EXPECT_TRUE(server_->stop(100ms));
+    EXPECT_LT(Seconds(steady_clock::now() - begin), 20s);
+    EXPECT_EQ(receive_all(waiting), "");
+    EXPECT_EQ(server_->stats().open_connections, 0U);
+    EXPECT_EQ(budget_->used(), 0U);
+}
+
+TEST_F(HttpServerTest, TheGraceCanBeEnded) {
+    start();
+    tcp::socket waiting = connect();
+    send(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (server_->stats().received_bytes == 0)
+        std::this_thread::sleep_for(1ms);
+    std::thread impatient([&] {
+        std::this_thread::sleep_for(50ms);
+        server_->hurry();
+    });
+    EXPECT_TRUE(server_->stop(1h));
+    impatient.join();
+}
+
+TEST_F(HttpServerTest, WhereABodyEndsMustBeClear) {
+    start();
+    const std::string next = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string_view doubtful[] = {
+        "Transfer-Encoding: foo\r\n",
+        "Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding:\r\n",
+    };
+    for (const std::string_view header : doubtful) {
+        const std::string text =
+            talk("POST /a HTTP/1.1\r\nHost: x\r\n" + std::string(header) + "\r\n" + next);
+        EXPECT_THAT(text, testing::AnyOf(StartsWith("HTTP/1.1 501"), StartsWith("HTTP/1.1 400")))
+            << header;
+        EXPECT_THAT(text, HasSubstr("Connection: close\r\n")) << header;
+        EXPECT_THAT(text, testing::Not(HasSubstr("smuggled"))) << header;
+    }
+    EXPECT_THAT(talk("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n" + next),
+                testing::AllOf(HasSubstr("POST /a "), HasSubstr("GET /smuggled")))
+        << "two requests, rightly";
+    EXPECT_THAT(talk("POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + next),
+                testing::Not(HasSubstr("smuggled")));
+}
+
+TEST_F(HttpServerTest, AHeaderIsOneLine) {
+    start();
+    const std::string text = talk("GET /header HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(text, HasSubstr("Location: /a  X-Mine: 1    HTTP/1.1 200 OK\r\n"));
+    EXPECT_THAT(text, testing::EndsWith("\r\n\r\nbody"));
+}
+
+TEST_F(HttpServerTest, DoesNotAskForABodyThatIsNotWanted) {
+    start();
+    for (const std::string path : {"/refuse", "/%zz?a=%q"}) {
+        const std::string text = talk("POST " + path +
+                                      " HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n"
+                                      "Expect: 100-continue\r\n\r\n");
+        EXPECT_THAT(text, StartsWith("HTTP/1.1 40"));
+        EXPECT_THAT(text, HasSubstr("Connection: close\r\n"));
+    }
+}
+
+TEST_F(HttpServerTest, TooManyConnectionsHurtOnlyTheLast) {
+    HttpLimits limits;
+    limits.connections = 2;
+    start(limits);
+    const std::string get = "GET /ignore HTTP/1.1\r\nHost: x\r\n\r\n";
+    std::string answer(12, '\0');
+    tcp::socket first = connect();
+    tcp::socket second = connect();
+    for (tcp::socket* one : {&first, &second}) {
+        send(*one, get);
+        asio::read(*one, asio::buffer(answer));
+        EXPECT_EQ(answer, "HTTP/1.1 200");
+    }
+    EXPECT_THAT(talk(get), testing::AllOf(StartsWith("HTTP/1.1 429"), HasSubstr("Retry-After: 1"),
+                                          HasSubstr("Connection: close")));
+    send(first, get);
+    first.shutdown(tcp::socket::shutdown_send);
+    EXPECT_THAT(receive_all(first), HasSubstr("HTTP/1.1 200"));
+    EXPECT_THAT(talk(get), StartsWith("HTTP/1.1 200")) << "there is room again";
+    EXPECT_EQ(server_->stats().refused_connections, 1U);
+}
+
+TEST_F(HttpServerTest, CountsWhatItDoes) {
+    start();
+    const std::string request = post("/a", "hello");
+    const std::string answer = talk(request);
+    talk("GET /refuse HTTP/1.1\r\n\r\n");
+    talk("GET /fail HTTP/1.1\r\n\r\n");
+    const HttpStats stats = server_->stats();
+    EXPECT_EQ(stats.total_connections, 3U);
+    EXPECT_EQ(stats.requests, 3U);
+    EXPECT_EQ(stats.client_errors, 1U);
+    EXPECT_EQ(stats.server_errors, 1U);
+    EXPECT_GE(stats.received_bytes, request.size());
+    EXPECT_LT(stats.received_bytes, request.size() + 100);
+    EXPECT_GT(stats.sent_bytes, answer.size());
+}
+
+TEST_F(HttpServerTest, CompressionLeavesTheIoThreadToOthers) {
+    start();
+    const auto [answering, answered] = longest_pause([&] {
+        EXPECT_THAT(talk("GET /dull HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"),
+                    StartsWith("HTTP/1.1 200"));
+    });
+    EXPECT_LT(answering, answered / 2);
+    const std::string packed =
+        post("/stream", gzip(std::string(90'000'000, 'z')), "Content-Encoding: gzip\r\n");
+    const auto [reading, read] =
+        longest_pause([&] { EXPECT_THAT(talk(packed), HasSubstr("1:90000000")); });
+    EXPECT_LT(reading, read / 2);
 }
 
 TEST_F(HttpServerTest, SaysWhyItCannotListen) {
