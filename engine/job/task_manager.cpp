@@ -1,6 +1,9 @@
 #include "engine/job/task_manager.h"
 
 #include <algorithm>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -35,21 +38,19 @@ std::optional<std::uint64_t> number_of(const fs::path& file) {
     return number;
 }
 
+using Timer = std::shared_ptr<asio::steady_timer>;
+
+/// On the timer's own strand; an expiry in the past also ends a wait that has not begun.
+void end_wait(const Timer& timer) {
+    asio::post(timer->get_executor(),
+               [timer] { timer->expires_at(steady_clock::time_point::min()); });
+}
+
 asio::awaitable<bool> wait_here(
-    std::shared_ptr<Task> task, std::chrono::milliseconds timeout,
+    std::shared_ptr<Task> task, Timer timer,
     std::function<std::optional<std::uint64_t>(std::function<void()>)> add_waiter,
     std::function<void(std::uint64_t)> remove_waiter) {
-    auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor);
-    if (timeout.count() < 0) {
-        timer->expires_at(steady_clock::time_point::max());
-    } else {
-        timer->expires_after(timeout);
-    }
-    // On the timer's own strand; an expiry in the past also ends a wait that has not begun.
-    const auto waiter = add_waiter([timer] {
-        asio::post(timer->get_executor(),
-                   [timer] { timer->expires_at(steady_clock::time_point::min()); });
-    });
+    const auto waiter = add_waiter([timer] { end_wait(timer); });
     if (!waiter) co_return true;
     boost::system::error_code ignored;
     co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -338,11 +339,25 @@ void TaskManager::cancel(const std::shared_ptr<Task>& task) {
 
 asio::awaitable<bool> TaskManager::wait(std::shared_ptr<Task> task,
                                         std::chrono::milliseconds timeout) {
-    auto strand = asio::make_strand(co_await asio::this_coro::executor);
+    const auto timer =
+        std::make_shared<asio::steady_timer>(asio::make_strand(co_await asio::this_coro::executor));
+    if (timeout.count() < 0) {
+        timer->expires_at(steady_clock::time_point::max());
+    } else {
+        timer->expires_after(timeout);
+    }
     auto add = [task](std::function<void()> waiter) { return task->add_waiter(std::move(waiter)); };
     auto remove = [task](std::uint64_t waiter) { task->remove_waiter(waiter); };
-    co_return co_await asio::co_spawn(strand, wait_here(task, timeout, add, remove),
-                                      asio::use_awaitable);
+    // The caller's cancellation ends the wait by the timer: it could not reach another strand.
+    const auto begin = [&](auto handler) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        if (slot.is_connected()) slot.assign([timer](asio::cancellation_type) { end_wait(timer); });
+        asio::co_spawn(timer->get_executor(), wait_here(task, timer, add, remove),
+                       asio::bind_cancellation_slot(asio::cancellation_slot(), std::move(handler)));
+    };
+    co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
+                                            void(std::exception_ptr, bool)>(begin,
+                                                                            asio::use_awaitable);
 }
 
 std::vector<InterruptedTask> TaskManager::take_interrupted() {
@@ -356,7 +371,7 @@ std::shared_ptr<Task> TaskManager::resume(const InterruptedTask& interrupted) {
     return task;
 }
 
-void TaskManager::stop(std::chrono::milliseconds timeout) {
+bool TaskManager::stop(std::chrono::milliseconds timeout) {
     {
         std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -365,7 +380,7 @@ void TaskManager::stop(std::chrono::milliseconds timeout) {
         if (!task->spec().resume.empty()) task->suspend();
     }
     std::unique_lock lock(mutex_);
-    ended_.wait_for(lock, timeout, [this] { return jobs_ == 0; });
+    return ended_.wait_for(lock, timeout, [this] { return jobs_ == 0; });
 }
 
 }  // namespace penstock::job

@@ -150,7 +150,8 @@ class TaskManager {
 
     /// The task and its children.
     void cancel(const std::shared_ptr<Task>& task);
-    /// Until the task has ended or the time is over (negative: no limit); true when it has ended.
+    /// Until the task has ended, the time is over (negative: no limit) or the caller is cancelled;
+    /// true when the task has ended.
     static boost::asio::awaitable<bool> wait(std::shared_ptr<Task> task,
                                              std::chrono::milliseconds timeout);
 
@@ -163,8 +164,8 @@ class TaskManager {
     std::filesystem::path checkpoint_path(std::uint64_t number) const;
 
     /// Takes no more tasks, suspends the jobs that can be resumed, and blocks until they have ended
-    /// or `timeout` is over.
-    void stop(std::chrono::milliseconds timeout);
+    /// or `timeout` is over; true when they have. Can be called again.
+    bool stop(std::chrono::milliseconds timeout);
 
   private:
     std::filesystem::path record_path(std::uint64_t number) const;

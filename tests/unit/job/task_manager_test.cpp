@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 #include <fstream>
 #include <future>
@@ -156,6 +160,23 @@ TEST_F(TaskManagerTest, WaitsFromManyThreads) {
         EXPECT_TRUE(two.get());
         ender.join();
     }
+}
+
+TEST_F(TaskManagerTest, WhoWaitsCanBeCancelled) {
+    namespace asio = boost::asio;
+    TaskManager tasks(options_);
+    const auto task = tasks.begin(small());
+    const auto strand = asio::make_strand(runtime_.cpu());
+    for (int round = 0; round < 50; ++round) {
+        asio::cancellation_signal cancel;
+        auto waited = asio::co_spawn(strand, TaskManager::wait(task, -1ms),
+                                     asio::bind_cancellation_slot(cancel.slot(), asio::use_future));
+        asio::post(strand, [&] { cancel.emit(asio::cancellation_type::terminal); });
+        EXPECT_FALSE(waited.get());
+        // Not before the emission is over.
+        asio::post(strand, asio::use_future([] {})).get();
+    }
+    tasks.finish(task);
 }
 
 TEST_F(TaskManagerTest, RefusesTooMany) {
