@@ -5,6 +5,7 @@
 #include <condition_variable>
 
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <mutex>
 
@@ -61,7 +62,7 @@ std::vector<pipeline::PipelineDefinition> configured_pipelines(const Configurati
     return definitions;
 }
 
-/// Blocks until the first signal; the second ends the process's patience.
+/// Blocks until the first signal; the second ends the patience with requests under way.
 class Signals {
   public:
     explicit Signals(runtime::Runtime& runtime)
@@ -69,6 +70,7 @@ class Signals {
               std::lock_guard lock(mutex_);
               count_ = count;
               changed_.notify_all();
+              if (count > 1 && hurry_) hurry_();
           }) {}
 
     void wait() {
@@ -76,10 +78,18 @@ class Signals {
         changed_.wait(lock, [&] { return count_ > 0; });
     }
 
+    /// Calls `hurry` at the second signal, or at once when it has been; null: no more.
+    void at_second(std::function<void()> hurry) {
+        std::lock_guard lock(mutex_);
+        hurry_ = std::move(hurry);
+        if (count_ > 1 && hurry_) hurry_();
+    }
+
   private:
     std::mutex mutex_;
     std::condition_variable changed_;
     int count_ = 0;
+    std::function<void()> hurry_;
     Interrupt interrupt_;
 };
 
@@ -131,8 +141,13 @@ int run_server(const CommonOptions& common, const Options& options) {
     std::fflush(stdout);
     signals.wait();
     std::fprintf(stderr, "penstock: stopping; requests under way are answered first\n");
-    server.stop(std::chrono::seconds(options.grace));
-    return exit_ok;
+    signals.at_second([&server] { server.hurry(); });
+    const bool ended = server.stop(std::chrono::seconds(options.grace));
+    signals.at_second(nullptr);
+    if (ended) return exit_ok;
+    // What is on the disk is as safe as when the power fails.
+    std::fprintf(stderr, "penstock: a request under way does not end, and is given up\n");
+    std::_Exit(exit_error);
 }
 
 }  // namespace

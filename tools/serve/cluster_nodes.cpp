@@ -11,6 +11,7 @@
 #include "engine/runtime/await.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/cluster_routes.h"
+#include "tools/serve/http_server.h"
 #include "tools/serve/process_stats.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/timestamp.h"
@@ -392,8 +393,23 @@ void write_stats_breakers(JsonWriter& json, const Node& node) {
             json.member("estimated_size_in_bytes", node.budget->used());
             json.member("estimated_size", std::to_string(node.budget->used()) + "b");
             json.member("overhead", 1.0);
-            json.member("tripped", 0);
+            json.member("tripped", node.budget->refusals());
         });
+    });
+}
+
+void write_stats_http(JsonWriter& json, const Node& node) {
+    const HttpStats stats = node.http ? node.http() : HttpStats();
+    json.member_object("http", [&] {
+        json.member("current_open", stats.open_connections);
+        json.member("total_opened", stats.total_connections);
+        // What the reference counts by route.
+        json.member("refused", stats.refused_connections);
+        json.member("requests", stats.requests);
+        json.member("client_errors", stats.client_errors);
+        json.member("server_errors", stats.server_errors);
+        json.member("received_in_bytes", stats.received_bytes);
+        json.member("sent_in_bytes", stats.sent_bytes);
     });
 }
 
@@ -409,6 +425,7 @@ void write_stats(JsonWriter& json, const Node& node, const Metrics& metrics) {
     if (metrics.want("jvm")) write_stats_jvm(json, node, process, now);
     if (metrics.want("thread_pool")) json.member_object("thread_pool", [] {});
     if (metrics.want("fs")) write_stats_fs(json, node, now);
+    if (metrics.want("http")) write_stats_http(json, node);
     if (metrics.want("breaker") || metrics.want("breakers")) write_stats_breakers(json, node);
     if (metrics.want("ingest")) {
         json.key("ingest");

@@ -22,7 +22,11 @@ Response refused() {
     } catch (const ApiError& error) {
         return error_response(error);
     } catch (const boost::system::system_error&) {
-        throw;  // the client has gone
+        throw;  // the client has gone, or the server ends
+    } catch (const StorageError& error) {
+        // Not the request's fault: who sends it again later may succeed.
+        return error_response(
+            ApiError(503, "unavailable_shards_exception", error.what()).retry_after(1));
     } catch (const Error& error) {
         return error_response(ApiError(400, "illegal_argument_exception", error.what()));
     } catch (const std::bad_alloc&) {
@@ -38,8 +42,9 @@ boost::asio::awaitable<Response> answer(const Router& router, Node& node, Reques
     const auto begin = std::chrono::steady_clock::now();
     Response response;
     try {
-        co_await authenticate(node, request);
+        if (!router.is_public(request)) co_await authenticate(node, request);
         check_media_types(request);
+        check_common_parameters(request);
         const Handler& handler = router.find(request);
         authorize(node, request);
         response = co_await handler(request);
@@ -48,8 +53,8 @@ boost::asio::awaitable<Response> answer(const Router& router, Node& node, Reques
     }
     try {
         format_response(request, response);
-    } catch (const ApiError& error) {
-        response = error_response(error);
+    } catch (...) {
+        response = refused();
     }
     if (node.compat.is_elasticsearch())
         response.headers.emplace_back("X-Elastic-Product", "Elasticsearch");

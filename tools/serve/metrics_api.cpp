@@ -7,6 +7,7 @@
 #include "engine/runtime/await.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/cluster_routes.h"
+#include "tools/serve/http_server.h"
 #include "tools/serve/process_stats.h"
 #include "tools/serve/stats_json.h"
 
@@ -223,8 +224,33 @@ void write_process(Exposition& out, const Node& node) {
     out.single("penstock_request_memory_limit_bytes", kGauge,
                "Memory that request bodies may take together",
                static_cast<double>(node.budget->limit()));
+    out.single("penstock_request_memory_refusals_total", kCounter,
+               "Times that there was not enough memory for a request's body",
+               static_cast<double>(node.budget->refusals()));
     out.single("penstock_inference_free_processors", kGauge,
                "Threads that further allocations may have", node.deployments->free_processors());
+}
+
+void write_http(Exposition& out, const Node& node) {
+    if (!node.http) return;
+    const HttpStats stats = node.http();
+    const auto number = [](auto count) { return static_cast<double>(count); };
+    out.single("penstock_http_connections", kGauge, "Open connections",
+               number(stats.open_connections));
+    out.single("penstock_http_connections_total", kCounter, "Connections that were opened",
+               number(stats.total_connections));
+    out.single("penstock_http_connections_refused_total", kCounter,
+               "Connections refused because too many were open", number(stats.refused_connections));
+    out.single("penstock_http_requests_total", kCounter, "Requests answered",
+               number(stats.requests));
+    constexpr const char* errors = "penstock_http_errors_total";
+    out.describe(errors, kCounter, "Requests answered with an error, by the class of its status");
+    out.sample(errors, {{"status", "4xx"}}, number(stats.client_errors));
+    out.sample(errors, {{"status", "5xx"}}, number(stats.server_errors));
+    out.single("penstock_http_received_bytes_total", kCounter, "Bytes of requests, as they came",
+               number(stats.received_bytes));
+    out.single("penstock_http_sent_bytes_total", kCounter, "Bytes of responses, as they went",
+               number(stats.sent_bytes));
 }
 
 void write_indices(Exposition& out, const Node& node) {
@@ -239,6 +265,7 @@ void write_indices(Exposition& out, const Node& node) {
 std::string metrics_text(const Node& node) {
     Exposition out;
     write_process(out, node);
+    write_http(out, node);
     write_indices(out, node);
     write_pipelines(out, node.pipelines->statistics());
     write_deployments(out, node);
@@ -279,10 +306,10 @@ void add_metrics_routes(Router& router, Node& node) {
     const auto live = [](Request&) -> asio::awaitable<Response> {
         co_return Response::json("{\"status\":\"live\"}");
     };
-    router.add("GET", "/_health", live);
-    router.add("GET", "/_health/live", live);
-    router.add("GET", "/_health/ready",
-               [&node](Request& request) { return get_ready(request, node); });
+    const auto ready = [&node](Request& request) { return get_ready(request, node); };
+    router.add("GET", "/_health", live, {}, Access::anyone);
+    router.add("GET", "/_health/live", live, {}, Access::anyone);
+    router.add("GET", "/_health/ready", ready, {}, Access::anyone);
 }
 
 }  // namespace penstock::serve

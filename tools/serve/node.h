@@ -28,6 +28,7 @@ namespace penstock::serve {
 
 class Credentials;
 class RemoteWhitelist;
+struct HttpStats;
 
 /// Made by the command, outlives the server. Members are thread-safe as they say themselves.
 struct Node {
@@ -53,6 +54,7 @@ struct Node {
     std::shared_ptr<const processors::GeoIpDatabases> geoip;  ///< null: none
     std::shared_ptr<Credentials> credentials;                 ///< null: authentication is off
     std::shared_ptr<const RemoteWhitelist> remote_whitelist;  ///< null: no remote is read
+    std::function<HttpStats()> http;                          ///< null: no HTTP server
     /// Told of every answered request; null: no log.
     std::function<void(const Request&, const Response&, std::chrono::nanoseconds)> log;
     /// `_ingest.timestamp` for `--clock`, and the time of everything else that shows one.

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/ip/address.hpp>
 
 #include "engine/job/task_manager.h"
@@ -114,6 +115,7 @@ struct Server::Impl {
         add_routes();
         const std::string address = options.http.address;
         http.emplace(*parts.runtime, std::move(options.http), budget, make_dispatch(router, node));
+        node.http = [this] { return http->stats(); };
         node.publish_address = address + ":" + std::to_string(http->port());
     }
 
@@ -127,6 +129,7 @@ struct Server::Impl {
     }
 
     MemoryBudget budget;
+    std::atomic<bool> hurried = false;
     Node node;
     Router router;
     std::optional<HttpServer> http;  // last: it uses all the others until it has stopped
@@ -152,13 +155,24 @@ void Server::start() {
     impl_->http->start();
 }
 
-void Server::stop(std::chrono::milliseconds grace) {
+bool Server::stop(std::chrono::milliseconds grace) {
+    constexpr std::chrono::milliseconds glance(100);  // at whether there is a hurry
+    const auto end = std::chrono::steady_clock::now() + grace;
+    const auto left = [&] {
+        const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(
+            end - std::chrono::steady_clock::now());
+        return impl_->hurried ? std::chrono::milliseconds(0)
+                              : std::max(time, std::chrono::milliseconds(0));
+    };
     // Long jobs first: requests may wait for them.
-    const auto begin = std::chrono::steady_clock::now();
-    impl_->node.tasks->stop(grace);
-    const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - begin);
-    impl_->http->stop(std::max(grace - spent, std::chrono::milliseconds(0)));
+    while (!impl_->node.tasks->stop(std::min(left(), glance)) && left().count() > 0) {
+    }
+    return impl_->http->stop(left());
+}
+
+void Server::hurry() {
+    impl_->hurried = true;
+    impl_->http->hurry();
 }
 
 }  // namespace penstock::serve

@@ -65,8 +65,12 @@ class Server {
 
     std::uint16_t port() const;
     void start();
-    /// Blocks until accepted requests are answered, or `grace` is over.
-    void stop(std::chrono::milliseconds grace);
+    /// Blocks until accepted requests are answered, or `grace` is over and the others are cut.
+    /// False when something still runs that cannot be cut: the process should end without
+    /// destroying the server, which would wait for it.
+    bool stop(std::chrono::milliseconds grace);
+    /// Ends the grace of a stop that blocks or is to come. Thread-safe.
+    void hurry();
 
   private:
     struct Impl;

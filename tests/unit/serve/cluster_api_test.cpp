@@ -4,6 +4,8 @@
 #include "processors/builtin.h"
 #include "processors/deployment_directory.h"
 #include "tests/unit/serve/fixture.h"
+#include "tests/unit/serve/raw_http.h"
+#include "tools/serve/http_server.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/text_table.h"
@@ -70,6 +72,52 @@ TEST_F(ClusterApi, HealthWaitsForAnIndex) {
     });
     expect_has(get("/_cluster/health/late?timeout=20s"), R"("status":"green")");
     later.join();
+}
+
+TEST_F(ClusterApi, WhoWaitsIsCutWhenTheServerStops) {
+    HttpOptions options;
+    options.port = 0;
+    HttpServer server(runtime, options, budget, make_dispatch(router, node));
+    server.start();
+    RawHttp raw;
+    std::vector<RawHttp::tcp::socket> open;
+    for (const std::string path :
+         {"/_cluster/health/nope?timeout=1h", "/_nodes/hot_threads?interval=60s"}) {
+        open.push_back(raw.connect(server.port()));
+        RawHttp::send(open.back(), "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    while (server.stats().received_bytes < 100)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_TRUE(server.stop(std::chrono::milliseconds(100)));
+}
+
+TEST_F(ClusterApi, ProbesAreForAnyone) {
+    Request request;
+    request.method = "GET";
+    for (const char* path : {"/_health", "/_health/live", "/_health/ready"}) {
+        request.path = path;
+        EXPECT_TRUE(router.is_public(request)) << path;
+        get(path);
+    }
+    request.path = "/metrics";
+    EXPECT_FALSE(router.is_public(request));
+}
+
+TEST_F(ClusterApi, TellsWhatHttpDoes) {
+    node.http = [] { return HttpStats{3, 40, 2, 500, 60, 7, 8000, 9000}; };
+    expect_has(get("/_nodes/stats/http"),
+               R"("http":{"current_open":3,"total_opened":40,"refused":2,"requests":500,)"
+               R"("client_errors":60,"server_errors":7,"received_in_bytes":8000,)"
+               R"("sent_in_bytes":9000})");
+    const std::string metrics = get("/metrics");
+    expect_has(metrics, "\npenstock_http_connections 3.0\n");
+    expect_has(metrics, "\npenstock_http_connections_total 40.0\n");
+    expect_has(metrics, "\npenstock_http_connections_refused_total 2.0\n");
+    expect_has(metrics, "\npenstock_http_requests_total 500.0\n");
+    expect_has(metrics, "\npenstock_http_errors_total{status=\"4xx\"} 60.0\n");
+    expect_has(metrics, "\npenstock_http_errors_total{status=\"5xx\"} 7.0\n");
+    expect_has(metrics, "\npenstock_http_received_bytes_total 8000.0\n");
+    expect_has(metrics, "\npenstock_request_memory_refusals_total 0.0\n");
 }
 
 TEST_F(ClusterApi, SettingsAreKept) {
