@@ -70,33 +70,19 @@ unsigned hex4(std::string_view raw, std::size_t pos) {
     return code;
 }
 
+/// An exponent that no reader counts to.
+bool is_beyond(std::string_view exponent) {
+    constexpr std::uint64_t most = 2'000'000'000;
+    std::uint64_t value = 0;
+    const auto read = std::from_chars(exponent.data(), exponent.data() + exponent.size(), value);
+    return read.ec != std::errc() || value > most;
+}
+
 constexpr bool is_surrogate(unsigned code) {
     return code >= 0xD800U && code < 0xE000U;
 }
 constexpr bool is_leading_surrogate(unsigned code) {
     return code >= 0xD800U && code < 0xDC00U;
-}
-
-/// Whether a number, as JSON writes it, is beyond what a double holds; one too near to zero is not.
-bool is_too_large(std::string_view number) {
-    const std::size_t mark = std::min(number.find_first_of("eE"), number.size());
-    double value = 0;
-    const char* end = number.data() + number.size();
-    if (std::from_chars(number.data(), end, value).ec == std::errc()) return false;
-    // Out of range: the place of its first digit tells on which side.
-    std::string_view digits = number.substr(0, mark);
-    if (digits.starts_with('-')) digits.remove_prefix(1);
-    const std::size_t point = std::min(digits.find('.'), digits.size());
-    const std::size_t first = digits.find_first_not_of("0.");
-    if (first == std::string_view::npos) return false;
-    const auto place = static_cast<std::int64_t>(point) - static_cast<std::int64_t>(first);
-    std::int32_t exponent = 0;
-    std::string_view written = number.substr(std::min(mark + 1, number.size()));
-    const bool negative = written.starts_with('-');
-    if (negative || written.starts_with('+')) written.remove_prefix(1);
-    const auto parsed = std::from_chars(written.data(), end, exponent);
-    if (parsed.ec == std::errc::result_out_of_range) return !negative;
-    return place + (negative ? -exponent : exponent) > 0;
 }
 
 }  // namespace
@@ -455,25 +441,19 @@ std::string_view JsonCursor::number() {
         ++pos_;
         good = digits();
     }
-    // So many digits alone are always in range.
-    constexpr std::size_t kAnyDouble = 300;
-    bool may_be_large = pos_ - begin > kAnyDouble;
     if (good && pos_ < text_.size() && (text_[pos_] == 'e' || text_[pos_] == 'E')) {
-        may_be_large = true;
         ++pos_;
         if (pos_ < text_.size() && (text_[pos_] == '+' || text_[pos_] == '-')) ++pos_;
+        const std::size_t exponent = pos_;
         good = digits();
+        if (good && check_ == Check::values && is_beyond(text_.substr(exponent, pos_ - exponent)))
+            fail("a number whose exponent is out of range");
     }
     if (!good) {
         fail("a malformed number");
         return {};
     }
-    const std::string_view text = text_.substr(begin, pos_ - begin);
-    if (may_be_large && check_ == Check::values && is_too_large(text)) {
-        fail("a number out of range");
-        return {};
-    }
-    return text;
+    return text_.substr(begin, pos_ - begin);
 }
 
 void JsonCursor::literal(std::string_view word) {

@@ -1,5 +1,6 @@
 """Log shippers deliver through a pipeline, and lose nothing when the server is killed in the middle."""
 
+import glob
 import os
 import shutil
 import signal
@@ -10,6 +11,24 @@ import unittest
 from serving import ServingTest
 
 LINES = 100_000
+# What tools/setup-clients has unpacked.
+UNPACKED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/shippers")
+
+
+def unpacked(pattern):
+    """A path in the unpacked packages; None when it is not there."""
+    found = sorted(glob.glob(os.path.join(UNPACKED, pattern)))
+    return os.path.realpath(found[0]) if found else None
+
+
+def environment():
+    libraries = [unpacked(pattern) for pattern in ("usr/lib/syslog-ng", "usr/lib/*-linux-gnu*", "lib/*-linux-gnu*")]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(folder for folder in libraries if folder)}
+
+
+def starts(command):
+    """Whether a shipper runs here: a library may be missing on another release of Debian."""
+    return subprocess.run(command, env=environment(), capture_output=True, check=False).returncode == 0
 
 RSYSLOG = """
 module(load="imfile" PollingInterval="1")
@@ -59,7 +78,7 @@ class Shippers(ServingTest):
             out.write(configuration.format(folder=self.folder, port=port))
         with open(os.path.join(self.folder, "shipper.txt"), "wb") as log:
             shipper = subprocess.Popen([part.format(file=file, folder=self.folder) for part in command], stdout=log,
-                                       stderr=log)
+                                       stderr=log, env=environment())
         try:
             self.wait_for(LINES // 4, shipper)
             self.stop(signal.SIGKILL)
@@ -88,15 +107,20 @@ class Shippers(ServingTest):
             return log.read()[-3000:]
 
     def test_rsyslog(self):
-        if shutil.which("rsyslogd") is None:
-            self.skipTest("rsyslog is not installed")
-        self.deliver(["rsyslogd", "-n", "-f", "{file}", "-i", "{folder}/pid"], RSYSLOG)
+        program = unpacked("usr/sbin/rsyslogd") or shutil.which("rsyslogd")
+        if program is None or not starts([program, "-v"]):
+            self.skipTest("rsyslog is not there; tools/setup-clients fetches it")
+        modules = ["-M", unpacked("usr/lib/*/rsyslog")] if unpacked("usr/lib/*/rsyslog") else []
+        self.deliver([program, "-n", "-f", "{file}", "-i", "{folder}/pid", *modules], RSYSLOG)
 
     def test_syslog_ng(self):
-        if shutil.which("syslog-ng") is None:
-            self.skipTest("syslog-ng is not installed")
-        self.deliver(["syslog-ng", "--foreground", "--no-caps", "--cfgfile={file}", "--persist-file={folder}/persist",
-                      "--control={folder}/control", "--pidfile={folder}/pid"], SYSLOG_NG)
+        program = unpacked("usr/sbin/syslog-ng") or shutil.which("syslog-ng")
+        modules = unpacked("usr/lib/syslog-ng/*.*/")
+        if program is None or not starts([program, "--version", *([f"--module-path={modules}"] if modules else [])]):
+            self.skipTest("syslog-ng is not there; tools/setup-clients fetches it")
+        self.deliver([program, "--foreground", "--no-caps", "--cfgfile={file}", "--persist-file={folder}/persist",
+                      "--control={folder}/control", "--pidfile={folder}/pid",
+                      *([f"--module-path={modules}"] if modules else [])], SYSLOG_NG)
 
 
 if __name__ == "__main__":

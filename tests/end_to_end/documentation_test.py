@@ -89,6 +89,9 @@ class Examples(ToolTest):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.terminate)
         self.server = process.stdout.readline().split()[-1]
+        for deployment in ("ingest", "search"):  # a reader is slower than their start
+            started = f"curl 'localhost:9200/_ml/trained_models/{deployment}/_stats' | grep -q '\"state\":\"started\"'"
+            self.sh(f"until {started}; do sleep 0.2; done")
 
     def sh(self, script):
         script = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n' + script
@@ -223,7 +226,10 @@ class Names(ToolTest):
     def test_deployment_parameters(self):
         names = table_names("docs/inference.md", "parameter")
         self.assertGreater(len(names), 9)
-        self.write("all.yml", "deployments: {x: {" + ", ".join(f"{name}: '?'" for name in names) + "}}\n")
+        nested = [name.partition(".")[2] for name in names if "." in name]
+        flat = [f"{name}: '?'" for name in names if "." not in name]
+        flat.append("adaptive_allocations: {" + ", ".join(f"{name}: '?'" for name in nested) + "}")
+        self.write("all.yml", "deployments: {x: {" + ", ".join(flat) + "}}\n")
         told = self.penstock("deployment", "list", "--config", "all.yml", code=None).err
         self.assertNotIn("unknown parameter", told)
         self.assertNotIn("did you mean", told)

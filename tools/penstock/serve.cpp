@@ -137,6 +137,7 @@ int run_server(const CommonOptions& common, const Options& options) {
     Signals signals(workspace.runtime());
     serve::Server server(std::move(server_options), std::move(parts));
     server.start();
+    workspace.begin_deployments();
     std::printf("listening on %s:%u\n", options.address.c_str(), server.port());
     std::fflush(stdout);
     signals.wait();

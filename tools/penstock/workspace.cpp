@@ -256,4 +256,20 @@ void Workspace::start_used_deployments() {
         start_deployment(id);
 }
 
+void Workspace::begin_deployments() {
+    for (const bool clamped : {false, true}) {
+        for (const auto& [id, configured] : configuration_.deployments) {
+            if (configured.clamp != clamped || deployments()->find(id)) continue;
+            inference::DeploymentConfig config = configured;
+            config.wait_for = inference::WaitFor::starting;
+            try {
+                deployments()->ensure(std::move(config));
+            } catch (const Error& problem) {
+                std::fprintf(stderr, "penstock: deployment [%s] is not started: %s\n", id.c_str(),
+                             problem.what());
+            }
+        }
+    }
+}
+
 }  // namespace penstock::tools

@@ -67,6 +67,9 @@ class Workspace {
     std::shared_ptr<inference::Deployment> start_deployment(const std::string& id);
     /// Starts those that compiled pipelines have named.
     void start_used_deployments();
+    /// Begins to start all that are configured and not there yet, and returns. What cannot be
+    /// started is said on standard error. Those that take less when there is less come last.
+    void begin_deployments();
 
   private:
     Configuration configuration_;

@@ -196,12 +196,30 @@ std::function<milliseconds()> throttle_pause(const std::shared_ptr<ReindexRun>& 
     };
 }
 
+/// As the `_source` member of a body says it.
+std::string filter_json(const SourceFilter& filter) {
+    if (!filter.fetch) return "false";
+    std::string out;
+    JsonWriter json(out);
+    const auto list = [&](const char* name, const std::vector<std::string>& names) {
+        json.member_array(name, [&] {
+            for (const std::string& one : names)
+                json.value(one);
+        });
+    };
+    json.object([&] {
+        list("includes", filter.includes);
+        list("excludes", filter.excludes);
+    });
+    return out;
+}
+
 std::unique_ptr<io::Source> open_remote_source(const ReindexRequest& request,
                                                const std::shared_ptr<ReindexRun>& run) {
     io::RemoteOptions options = *request.remote;
     options.indices = request.source;
     options.size = request.size;
-    if (!request.filter.keeps_all()) options.source_filter = request.filter.json();
+    if (!request.filter.keeps_all()) options.source_filter = filter_json(request.filter);
     options.pause = throttle_pause(run, request.size);
     return io::open_remote(std::move(options));
 }

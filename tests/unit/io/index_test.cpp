@@ -188,8 +188,6 @@ TEST_F(IndexTest, RefusesWhatIsNoDocument) {
         {R"({"a":"\udc00\ud800"})", "lone surrogate"},
         {R"({"a":"\ud800\u0041"})", "lone surrogate"},
         {R"({"\ud83d":1})", "lone surrogate"},
-        {R"({"a":1e400})", "out of range"},
-        {R"({"a":[-12.5E+308]})", "out of range"},
     };
     for (const BadSource& one : bad) {
         const ItemResult result = put("1", one.source);

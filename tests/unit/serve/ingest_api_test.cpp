@@ -117,7 +117,7 @@ TEST_F(IngestApi, CallsWhatIsPutLaterAndAfterItChanges) {
 
 TEST_F(IngestApi, KnowsGrokPatterns) {
     const std::string all = call("GET", "/_ingest/processor/grok").body;
-    EXPECT_THAT(all, HasSubstr(R"("PATH":"(?:%{UNIXPATH}|%{WINPATH})")"));
+    EXPECT_THAT(all, HasSubstr(R"x("PATH":"(?:%{UNIXPATH}|%{WINPATH})")x"));
     EXPECT_THAT(call("GET", "/_ingest/processor/grok?ecs_compatibility=v1").body,
                 HasSubstr("%{IPORHOST:source.address}"));
     EXPECT_EQ(call("GET", "/_ingest/processor/grok?ecs_compatibility=v2").status, 400);
