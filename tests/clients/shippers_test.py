@@ -56,7 +56,7 @@ destination penstock {{
        disk-buffer(mem-buf-length(200000) disk-buf-size(268435456) reliable(no) dir("{folder}/work"))
        response-action(429 => retry, 503 => retry)
        body-suffix("\\n") delimiter("\\n")
-       body('{{"index":{{"_id":"$(substr $MESSAGE 5 6)"}}}}\\n$(format-json message=$MESSAGE)'));
+       body("{{\\"index\\":{{\\"_id\\":\\"$(substr $MESSAGE 5 6)\\"}}}}\\n$(format-json message=$MESSAGE)"));
 }};
 log {{ source(lines); destination(penstock); flags(flow-control); }};
 """
