@@ -23,6 +23,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # GCC 12 sees overlapping copies in "literal" + std::string when it optimises (GCC bug 105651).
   target_compile_options(penstock_options INTERFACE $<$<CONFIG:Release>:-Wno-restrict>)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  # GCC 14 takes the string inside a std::variant for uninitialised when it copies a vector of them.
+  target_compile_options(penstock_options INTERFACE $<$<CONFIG:Release>:-Wno-maybe-uninitialized>)
+endif()
 if(PENSTOCK_WERROR)
   target_compile_options(penstock_options INTERFACE -Werror)
 endif()
