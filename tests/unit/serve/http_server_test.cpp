@@ -304,10 +304,7 @@ TEST_F(HttpServerTest, TheGraceCanBeEnded) {
     send(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     while (server_->stats().received_bytes == 0)
         std::this_thread::sleep_for(1ms);
-    std::thread impatient([&] {
-        std::this_thread::sleep_for(50ms);
-        server_->hurry();
-    });
+    std::thread impatient([&] { server_->hurry(); });
     EXPECT_TRUE(server_->stop(1h));
     impatient.join();
 }

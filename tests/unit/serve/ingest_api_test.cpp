@@ -135,7 +135,8 @@ TEST_F(IngestApi, KnowsGeoIpDatabases) {
 TEST_F(IngestApi, KnowsGeoIpDatabasesOfThisMachine) {
     const std::filesystem::path shared =
         std::filesystem::path(PENSTOCK_SOURCE_DIR) / "../shared/geoip/integrations";
-    if (!std::filesystem::exists(shared)) GTEST_SKIP() << "no " << shared;
+    if (!std::filesystem::exists(shared))
+        GTEST_SKIP() << "the databases at " << shared << " are not beside this checkout";
     node.geoip = std::make_shared<processors::GeoIpDatabases>(shared);
     EXPECT_THAT(call("GET", "/_ingest/geoip/stats").body, HasSubstr(R"("databases_count":3)"));
     EXPECT_THAT(call("GET", "/_ingest/geoip/database/*City*").body,
