@@ -332,7 +332,8 @@ class DocumentSearcher {
             if (std::holds_alternative<std::monostate>(value)) return false;
             const bool first = std::holds_alternative<std::monostate>(chosen);
             const auto order = compare(value, chosen);
-            if (first || (largest ? order > 0 : order < 0)) chosen = std::move(value);
+            if (first || (largest ? std::is_gt(order) : std::is_lt(order)))
+                chosen = std::move(value);
             return false;
         });
         return chosen;
@@ -346,7 +347,7 @@ class DocumentSearcher {
             if (no_a && no_b) continue;
             if (no_a || no_b) return no_a == keys_[i].missing_first ? -1 : 1;
             const auto one = compare(a[i], b[i]);
-            if (one != 0) return (one < 0) != keys_[i].descending ? -1 : 1;
+            if (std::is_neq(one)) return std::is_lt(one) != keys_[i].descending ? -1 : 1;
         }
         return 0;
     }

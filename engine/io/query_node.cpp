@@ -440,12 +440,14 @@ class RangeNode final : public QueryNode {
         if (clause_.lower) {
             const DateEdge edge = clause_.include_lower ? DateEdge::begin : DateEdge::end;
             const auto order = clause_.lower->order(leaf, type, edge);
-            if (!order || *order < 0 || (*order == 0 && !clause_.include_lower)) return false;
+            if (!order || std::is_lt(*order) || (std::is_eq(*order) && !clause_.include_lower))
+                return false;
         }
         if (clause_.upper) {
             const DateEdge edge = clause_.include_upper ? DateEdge::end : DateEdge::begin;
             const auto order = clause_.upper->order(leaf, type, edge);
-            if (!order || *order > 0 || (*order == 0 && !clause_.include_upper)) return false;
+            if (!order || std::is_gt(*order) || (std::is_eq(*order) && !clause_.include_upper))
+                return false;
         }
         return !leaf.is_null() && !leaf.is_object();
     }

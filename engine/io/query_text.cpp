@@ -166,6 +166,7 @@ std::vector<std::string> expressions_of(std::string_view text, TextMode mode) {
     if (mode == TextMode::phrase) return {quoted(joined(words))};
     if (mode == TextMode::phrase_prefix) return {quoted(joined(words)) + " *"};
     std::vector<std::string> expressions;
+    expressions.reserve(words.size());
     for (std::string& word : words)
         expressions.push_back(quoted(word));
     if (mode == TextMode::prefix) expressions.back() += " *";

@@ -201,7 +201,9 @@ class Parser {
 };
 
 struct LessValue {
-    bool operator()(const SortValue& a, const SortValue& b) const { return io::compare(a, b) < 0; }
+    bool operator()(const SortValue& a, const SortValue& b) const {
+        return std::is_lt(io::compare(a, b));
+    }
 };
 
 double as_double(const SortValue& value) {
@@ -518,7 +520,7 @@ class AggregationState {
         std::stable_sort(entries.begin(), entries.end(), [&](Entry a, Entry b) {
             if (request_.by_key) {
                 const auto order = io::compare(a->first, b->first);
-                return request_.descending ? order > 0 : order < 0;
+                return request_.descending ? std::is_gt(order) : std::is_lt(order);
             }
             return request_.descending ? a->second.count > b->second.count
                                        : a->second.count < b->second.count;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "tools/serve/api_error.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -174,7 +175,8 @@ bool is_of_the_cluster(std::string_view route) {
 
 Needs needs_of(const Request& request) {
     const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
-    const auto [begin, end] = rules().equal_range(without_index(request.route));
+    const auto route = without_index(request.route);
+    const auto [begin, end] = rules().equal_range(route);
     for (auto rule = begin; rule != end; ++rule) {
         // The router knows the method: it is one of the list, or not there at all.
         if (rule->second->methods.find(method) != std::string_view::npos)
@@ -329,6 +331,7 @@ void authorize_all_indices(const Request& request) {
 
 std::vector<GuardedRoute> guarded_routes() {
     std::vector<GuardedRoute> routes;
+    routes.reserve(std::size(kRules));
     for (const Rule& rule : kRules)
         routes.push_back({rule.methods, rule.pattern});
     return routes;

@@ -228,8 +228,7 @@ class Answers {
 class Bulk {
   public:
     Bulk(Node& node, Request& request)
-        : node_(node),
-          lease_(*node.budget),
+        : lease_(*node.budget),
           answers_lease_(*node.budget),
           lines_(*request.body, lease_),
           writer_(node, request),
@@ -331,7 +330,6 @@ class Bulk {
                             "they have an _id)");
     }
 
-    Node& node_;
     MemoryLease lease_;
     MemoryLease answers_lease_;
     Lines lines_;

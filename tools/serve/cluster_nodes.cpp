@@ -15,6 +15,7 @@
 #include "tools/serve/process_stats.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -57,7 +58,7 @@ void write_processor_totals(JsonWriter& json, const std::vector<PipelineStatisti
     }
     json.member_object("processor_stats", [&] {
         for (const auto& [type, total] : totals) {
-            json.member_object(type, [&] {
+            json.member_object(type, [&json, &total = total] {
                 json.member("count", total.count);
                 json.member("failed", total.failed);
                 json.member("current", total.current);

@@ -319,7 +319,7 @@ void write_highlight(document::JsonWriter& json, const HighlightRequest& request
     if (found.empty()) return;
     json.member_object("highlight", [&] {
         for (const auto& [name, fragments] : found) {
-            json.member_array(name, [&] {
+            json.member_array(name, [&json, &fragments = fragments] {
                 for (const std::string& fragment : fragments)
                     json.value(fragment);
             });

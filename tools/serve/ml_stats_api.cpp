@@ -10,7 +10,6 @@ namespace penstock::serve {
 namespace asio = boost::asio;
 using document::JsonWriter;
 using inference::Deployment;
-using inference::DeploymentState;
 using inference::DeploymentStats;
 
 namespace {

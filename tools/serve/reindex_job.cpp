@@ -178,6 +178,7 @@ std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexR
         }
     }
     std::vector<std::unique_ptr<io::Source>> sources;
+    sources.reserve(chains.size());
     for (std::vector<job::ChainPart>& chain : chains)
         sources.push_back(job::make_chain(std::move(chain)));
     return sources;
