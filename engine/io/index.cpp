@@ -1,6 +1,5 @@
 #include "engine/io/index.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 
 #include "engine/io/index_impl.h"
 #include "engine/io/index_snapshot.h"
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::io {
@@ -32,18 +32,6 @@ constexpr std::array<std::pair<std::string_view, Similarity>, 4> kSimilarities =
 std::string unique_suffix() {
     std::random_device device;
     return std::to_string(::getpid()) + "." + std::to_string(device());
-}
-
-/// Names of files survive a power failure only once their directory is on the disk.
-void sync_directory(const std::string& directory) {
-    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool synced = fd >= 0 && ::fsync(fd) == 0;
-    const int problem = errno;
-    if (fd >= 0) ::close(fd);
-    // Some file systems cannot sync a directory and say EINVAL.
-    if (!synced && problem != EINVAL)
-        throw StorageError("cannot write the directory " + directory + ": " +
-                           std::strerror(problem));
 }
 
 /// Whoever asks for an index while another thread refreshes its vectors may find a document moved

@@ -1,20 +1,20 @@
 #include "engine/io/vectors.h"
 
 #include <cblas.h>
-#include <fcntl.h>
 #include <hnswlib/hnswlib.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "engine/io/json_text.h"
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 
 namespace penstock::io {
@@ -61,16 +61,7 @@ struct Description {
 };
 
 Description read_description(const std::string& graph_path) {
-    std::ifstream in(graph_path + ".json");
-    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    return {parse_flat(text).value_or(FlatObject())};
-}
-
-void sync_file(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
+    return {parse_flat(read_file(graph_path + ".json").value_or("")).value_or(FlatObject())};
 }
 
 }  // namespace
@@ -273,16 +264,11 @@ void VectorSet::save_graph(const std::string& path, const GraphMark& mark) const
     append_member(description, "last_key", mark.last_key);
     append_member(description, "last_log", mark.last_log);
     finish_object(description);
-    std::ofstream described(path + ".json.tmp");
-    described << description << '\n';
-    described.close();
-    if (!described) throw Error("cannot write " + path + ".json.tmp");
-    sync_file(path + ".json.tmp");
+    description.push_back('\n');
     // Until both names are in place the hashes disagree and the graph is not used.
-    if (std::rename(partial.c_str(), path.c_str()) != 0 ||
-        std::rename((path + ".json.tmp").c_str(), (path + ".json").c_str()) != 0) {
-        throw Error("cannot write " + path);
-    }
+    if (std::rename(partial.c_str(), path.c_str()) != 0)
+        throw StorageError("cannot write " + path + ": " + std::strerror(errno));
+    replace_file(path + ".json", description);
 }
 
 std::size_t VectorSet::saved_graph_size(const std::string& path) {

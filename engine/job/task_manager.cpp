@@ -14,6 +14,7 @@
 #include <charconv>
 
 #include "engine/job/task_record.h"
+#include "engine/runtime/durable_file.h"
 
 namespace penstock::job {
 
@@ -203,7 +204,7 @@ void TaskManager::load() {
 void TaskManager::load_record(const fs::path& file) {
     const std::uint64_t number = *number_of(file);
     next_ = std::max(next_.load(), number + 1);
-    const std::optional<std::string> text = read_whole(file);
+    const std::optional<std::string> text = read_file(file);
     std::optional<TaskRecord> record = text ? read_task_record(*text) : std::nullopt;
     if (!record) return;  // of another release, or not ours
     TaskInfo& info = record->info;
@@ -217,7 +218,7 @@ void TaskManager::load_record(const fs::path& file) {
             "{\"type\":\"task_interrupted_exception\",\"reason\":\"the server ended while the task "
             "was running; what it had done until then remains, and it can be started again\"}";
         record->ended = system_clock::now();
-        replace_synced(file, write_task_record(*record));
+        replace_file(file, write_task_record(*record));
     }
     results_.emplace(record->ended, number);
 }
@@ -227,7 +228,7 @@ std::shared_ptr<Task> TaskManager::begin(TaskSpec spec) {
     add(task);
     if (!is_job(task->spec())) return task;
     try {
-        replace_synced(record_path(task->number()), write_task_record({task->info(), {}}));
+        replace_file(record_path(task->number()), write_task_record({task->info(), {}}));
     } catch (...) {
         forget(task->number());
         throw;
@@ -275,7 +276,7 @@ void TaskManager::settle(const Task& task) {
     if (!task.spec().keep_result) return remove_files(number);
     const auto now = system_clock::now();
     try {
-        replace_synced(record_path(number), write_task_record({task.info(), now}));
+        replace_file(record_path(number), write_task_record({task.info(), now}));
     } catch (const Error&) {
         return;  // the disk is full: who waits has the answer, the next start does the rest again
     }
@@ -324,7 +325,7 @@ std::vector<std::shared_ptr<Task>> TaskManager::running() const {
 }
 
 std::optional<TaskInfo> TaskManager::stored(std::uint64_t number) const {
-    const std::optional<std::string> text = read_whole(record_path(number));
+    const std::optional<std::string> text = read_file(record_path(number));
     std::optional<TaskRecord> record = text ? read_task_record(*text) : std::nullopt;
     if (!record) return std::nullopt;
     return std::move(record->info);

@@ -1,14 +1,5 @@
 #include "engine/job/task_record.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-
 #include "engine/document/json.h"
 #include "engine/document/json_writer.h"
 
@@ -67,23 +58,6 @@ void read_spec(const Object& object, TaskSpec& spec) {
     }
 }
 
-void sync_folder(const std::filesystem::path& folder) {
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
-}
-
-bool write_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ::ssize_t written = ::write(fd, bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return false;
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return true;
-}
-
 }  // namespace
 
 std::string write_task_record(const TaskRecord& record) {
@@ -139,23 +113,6 @@ std::optional<TaskRecord> read_task_record(std::string_view text_of_it) {
     info.outcome.response = json(object, "response");
     info.outcome.error = json(object, "error");
     return record;
-}
-
-void replace_synced(const std::filesystem::path& file, std::string_view bytes) {
-    const std::string next = file.native() + ".next";
-    const auto fail = [&] { throw Error("cannot write " + next + ": " + std::strerror(errno)); };
-    const int fd = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) fail();
-    const bool written = write_all(fd, bytes) && ::fsync(fd) == 0;
-    ::close(fd);
-    if (!written || std::rename(next.c_str(), file.c_str()) != 0) fail();
-    sync_folder(file.parent_path());
-}
-
-std::optional<std::string> read_whole(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 }  // namespace penstock::job

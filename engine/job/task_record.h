@@ -20,9 +20,4 @@ std::string write_task_record(const TaskRecord& record);
 /// Nothing when the text is not a record.
 std::optional<TaskRecord> read_task_record(std::string_view text);
 
-/// Whole or not at all, also when the power fails. Throws penstock::Error.
-void replace_synced(const std::filesystem::path& file, std::string_view bytes);
-/// Nothing when the file cannot be read.
-std::optional<std::string> read_whole(const std::filesystem::path& file);
-
 }  // namespace penstock::job

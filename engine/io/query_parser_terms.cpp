@@ -1,0 +1,183 @@
+#include "engine/io/query_parser.h"
+
+#include <utility>
+
+namespace penstock::io {
+
+using document::Member;
+using document::Object;
+using document::Value;
+
+namespace {
+
+constexpr std::size_t kMaxTerms = 65'536;
+
+}  // namespace
+
+NodePtr QueryParser::term(const Member& query) {
+    const Member& field = field_of(query);
+    Value value = field.value;
+    double factor = 1;
+    bool fold = false;
+    if (value.is_array()) fail("[term] query does not support array of values", field);
+    if (value.is_object()) {
+        const Object& options = value.as_object();
+        value = Value();
+        for (const Member& option : options) {
+            if (option.key() == "value") {
+                value = option.value;
+            } else if (option.key() == "boost") {
+                factor = boost(option);
+            } else if (option.key() == "case_insensitive") {
+                fold = flag(option);
+            } else {
+                unsupported("term", option);
+            }
+        }
+    }
+    if (value.is_null()) throw QueryError("illegal_argument_exception", "value cannot be null");
+    return make_terms(std::string(field.key()), {Operand(value, dates_)}, fold, factor);
+}
+
+NodePtr QueryParser::terms(const Member& query) {
+    double factor = 1;
+    const Member& field = field_of(query, &factor);
+    if (field.value.is_object()) fail("[terms] query does not support terms lookup", field);
+    if (!field.value.is_array()) fail("[terms] query requires an array of values", field);
+    if (field.value.as_array().size() > kMaxTerms)
+        throw QueryError("illegal_argument_exception",
+                         "The number of terms [" + std::to_string(field.value.as_array().size()) +
+                             "] used in the Terms Query request has exceeded the allowed "
+                             "maximum of [65536]");
+    std::vector<Operand> values;
+    for (const Value& value : field.value.as_array()) {
+        if (value.is_null())
+            throw QueryError("illegal_argument_exception", "No value specified for terms query");
+        values.emplace_back(value, dates_);
+    }
+    return make_terms(std::string(field.key()), std::move(values), false, factor);
+}
+
+NodePtr QueryParser::range(const Member& query) {
+    const Member& field = field_of(query);
+    if (!field.value.is_object())
+        fail("[range] query malformed, no start_object after field name", field);
+    RangeClause clause;
+    clause.field = field.key();
+    const DateOptions dates = range_dates(field.value.as_object());
+    for (const Member& option : field.value.as_object()) {
+        const std::string_view name = option.key();
+        const bool lower = name == "gt" || name == "gte" || name == "from";
+        const bool upper = name == "lt" || name == "lte" || name == "to";
+        if (lower && !option.value.is_null()) {
+            clause.lower = Operand(option.value, dates);
+            clause.include_lower = name != "gt";
+        } else if (upper && !option.value.is_null()) {
+            clause.upper = Operand(option.value, dates);
+            clause.include_upper = name != "lt";
+        } else if (name == "include_lower") {
+            clause.include_lower = flag(option);
+        } else if (name == "include_upper") {
+            clause.include_upper = flag(option);
+        } else if (name == "boost") {
+            clause.boost = boost(option);
+        } else if (!lower && !upper && name != "time_zone" && name != "format") {
+            unsupported("range", option);
+        }
+    }
+    return make_range(std::move(clause));
+}
+
+DateOptions QueryParser::range_dates(const Object& options) const {
+    DateOptions dates = dates_;
+    for (const Member& option : options) {
+        const std::string value = query_text_of(option.value);
+        if (option.key() == "time_zone") {
+            const auto offset = parse_zone_offset(value);
+            if (!offset)
+                fail("[range] query supports time zones as offsets (+01:00), not [" + value + "]",
+                     option);
+            dates.offset_millis = *offset;
+        } else if (option.key() == "format") {
+            constexpr std::array<std::string_view, 7> known = {"strict_date_optional_time",
+                                                               "date_optional_time",
+                                                               "epoch_millis",
+                                                               "yyyy-MM-dd",
+                                                               "strict_date",
+                                                               "date",
+                                                               "strict_date_time"};
+            std::string_view rest = value;
+            while (!rest.empty()) {
+                const std::size_t end = std::min(rest.find("||"), rest.size());
+                if (std::find(known.begin(), known.end(), rest.substr(0, end)) == known.end())
+                    fail("[range] query does not support the format [" + value + "]", option);
+                rest.remove_prefix(std::min(end + 2, rest.size()));
+            }
+        }
+    }
+    return dates;
+}
+
+NodePtr QueryParser::exists(const Member& query) {
+    std::string field;
+    double factor = 1;
+    for (const Member& option : query.value.as_object()) {
+        if (option.key() == "field") {
+            field = query_text_of(option.value);
+        } else if (option.key() == "boost") {
+            factor = boost(option);
+        } else {
+            unsupported("exists", option);
+        }
+    }
+    if (field.empty()) fail("[exists] must be provided with a [field]", query);
+    return make_exists(std::move(field), factor);
+}
+
+NodePtr QueryParser::ids(const Member& query) {
+    std::vector<std::string> values;
+    double factor = 1;
+    for (const Member& option : query.value.as_object()) {
+        if (option.key() == "values") {
+            values = strings(option.value);
+        } else if (option.key() == "boost") {
+            factor = boost(option);
+        } else if (option.key() != "type") {
+            unsupported("ids", option);
+        }
+    }
+    return make_ids(std::move(values), factor);
+}
+
+NodePtr QueryParser::prefix(const Member& query) {
+    return pattern(query, Pattern::prefix);
+}
+
+NodePtr QueryParser::wildcard(const Member& query) {
+    return pattern(query, Pattern::wildcard);
+}
+
+NodePtr QueryParser::pattern(const Member& query, Pattern kind) {
+    const Member& field = field_of(query);
+    std::string text;
+    bool fold = false;
+    double factor = 1;
+    if (!field.value.is_object()) {
+        text = query_text_of(field.value);
+    } else {
+        for (const Member& option : field.value.as_object()) {
+            if (option.key() == "value" || option.key() == "wildcard") {
+                text = query_text_of(option.value);
+            } else if (option.key() == "case_insensitive") {
+                fold = flag(option);
+            } else if (option.key() == "boost") {
+                factor = boost(option);
+            } else if (!harmless(option)) {
+                unsupported(query.key(), option);
+            }
+        }
+    }
+    return make_pattern(std::string(field.key()), std::move(text), kind, fold, factor);
+}
+
+}  // namespace penstock::io
