@@ -2,7 +2,7 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

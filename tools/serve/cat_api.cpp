@@ -12,6 +12,7 @@
 #include "tools/serve/process_stats.h"
 #include "tools/serve/text_table.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -1,7 +1,7 @@
 #include "tools/serve/cluster_settings.h"
 
 #include "tools/serve/json_tree.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -11,6 +11,7 @@
 #include "tools/serve/json_tree.h"
 #include "tools/serve/node.h"
 #include "tools/serve/response_format.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -513,7 +514,7 @@ Response index_stats(Node& node, const Request& request, const std::string&) {
         json.member_object("_all", [&] { write_statistics(json, sum); });
         json.member_object("indices", [&] {
             for (const auto& [index, statistics] : all) {
-                json.member_object(index, [&] {
+                json.member_object(index, [&, &index = index, &statistics = statistics] {
                     json.member("uuid", need(node, index).uuid);
                     json.member("health", "green");
                     json.member("status", "open");
@@ -530,17 +531,17 @@ Response index_stats(Node& node, const Request& request, const std::string&) {
 template <TemplateKind kind>
 Response put_template(Node& node, const Request& request, const std::string& body) {
     if (body.empty()) throw parsing_error("request body is required");
-    node.indices->put_template(kind, request.part("name"), body,
-                               request.query.flag("create", false));
+    node.indices->templates().put(kind, request.part("name"), body,
+                                  request.query.flag("create", false));
     return with_warnings(acknowledged(), node, JsonTree::parse(body));
 }
 
 std::vector<StoredTemplate> find_templates(Node& node, const Request& request, TemplateKind kind) {
     std::vector<StoredTemplate> found;
     const std::vector<std::string> patterns = split_list(request.part("name"));
-    if (patterns.empty()) return node.indices->templates(kind, "");
+    if (patterns.empty()) return node.indices->templates().match(kind, "");
     for (const std::string& pattern : patterns) {
-        for (StoredTemplate& one : node.indices->templates(kind, pattern))
+        for (StoredTemplate& one : node.indices->templates().match(kind, pattern))
             found.push_back(std::move(one));
     }
     return found;
@@ -607,7 +608,7 @@ Response delete_template(Node& node, const Request& request, const std::string&)
                        "index_template [" + name + "] missing");
     }
     for (const StoredTemplate& one : found)
-        node.indices->remove_template(kind, one.name);
+        node.indices->templates().remove(kind, one.name);
     return acknowledged();
 }
 

@@ -3,169 +3,20 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <chrono>
-#include <functional>
 #include <mutex>
-#include <optional>
-#include <random>
 #include <set>
 
-#include "engine/document/json.h"
-#include "engine/io/date_math.h"
-#include "engine/io/query.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/index_settings.h"
 #include "tools/serve/json_tree.h"
-#include "tools/serve/pipeline_registry.h"
-#include "tools/serve/shard_routing.h"
-#include "tools/serve/state_file.h"
+#include "tools/serve/random_id.h"
 
 namespace penstock::serve {
 
 namespace {
-
-std::string random_uuid() {
-    constexpr std::string_view alphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::random_device device;
-    std::string uuid;
-    for (int i = 0; i < 22; ++i)
-        uuid.push_back(alphabet[device() % alphabet.size()]);
-    return uuid;
-}
-
-bool is_pattern(std::string_view text) {
-    return text.find('*') != std::string_view::npos || text == "_all";
-}
-
-bool fits(std::string_view pattern, std::string_view name) {
-    return pattern == "_all" || matches_wildcard(pattern, name);
-}
-
-void check_new_name(const std::string& name) {
-    try {
-        io::check_index_name(name);
-        if (name.front() == '.')
-            throw Error("Invalid index name [" + name + "], must not start with '.'");
-    } catch (const Error& error) {
-        throw ApiError(400, "invalid_index_name_exception", error.what())
-            .with_text("index_uuid", "_na_")
-            .with_text("index", name);
-    }
-}
-
-/// `going`: indices that are removed together with the alias's coming.
-void check_alias_name(const std::string& alias, const io::IndexStore& store,
-                      const std::set<std::string>& going = {}) {
-    const auto refuse = [&](const std::string& why) {
-        throw ApiError(400, "invalid_alias_name_exception",
-                       "Invalid alias name [" + alias + "]: " + why);
-    };
-    // Aliases may have capital letters; all else is as for indices.
-    std::string name = alias;
-    for (char& c : name) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    try {
-        io::check_index_name(name);
-    } catch (const Error& error) {
-        const std::string_view what = error.what();
-        refuse(std::string(what.substr(what.rfind("], ") + 3)));
-    }
-    if (name == alias && store.exists(alias) && !going.contains(alias))
-        refuse("an index or data stream exists with the same name as the alias");
-}
-
-/// Searches through the alias will ask it.
-void check_filter(const JsonTree& filter, const std::string& alias) {
-    try {
-        io::Query::parse(filter.json());
-    } catch (const io::QueryError& error) {
-        throw illegal_argument("failed to parse filter for alias [" + alias + "]: " + error.what());
-    }
-}
-
-JsonTree normalise_alias(const std::string& alias_name, const JsonTree& body) {
-    static const std::set<std::string_view> known{
-        "filter",         "routing",   "index_routing", "search_routing",
-        "is_write_index", "is_hidden", "must_exist"};
-    JsonTree alias;
-    for (const auto& [name, value] : body.members()) {
-        if (!known.contains(name)) throw illegal_argument("Unknown field [" + name + "] in alias");
-        if (name == "must_exist" || value.is_null()) continue;
-        if (name == "filter") check_filter(value, alias_name);
-        if (name == "routing") {
-            alias.set("index_routing", value);
-            alias.set("search_routing", value);
-        } else {
-            alias.set(name, value);
-        }
-    }
-    return alias;
-}
-
-/// What a new index begins with.
-struct Blueprint {
-    FlatSettings settings;
-    JsonTree mappings;
-    JsonTree aliases;
-
-    /// Later ones win.
-    void add(const JsonTree& body) {
-        if (const JsonTree* given = body.find("settings")) {
-            for (auto& [name, value] : flatten_settings(*given))
-                settings[name] = value;
-        }
-        if (const JsonTree* given = body.find("mappings"))
-            mappings.merge(normalise_mappings(*given));
-        if (const JsonTree* given = body.find("aliases")) {
-            for (const auto& [name, alias] : given->members())
-                aliases.set(name, normalise_alias(name, alias));
-        }
-    }
-};
-
-std::vector<std::string> patterns_of(const JsonTree& body) {
-    const JsonTree* patterns = body.find("index_patterns");
-    if (patterns == nullptr) return {};
-    if (!patterns->json().starts_with('[')) return split_list(patterns->content());
-    document::Arena arena;
-    document::Value value;
-    document::JsonError error;
-    document::JsonParser().parse(patterns->json(), arena, value, error);
-    std::vector<std::string> all;
-    for (const document::Value& pattern : value.as_array()) {
-        if (pattern.is_string()) all.emplace_back(pattern.as_string());
-    }
-    return all;
-}
-
-std::vector<std::string> strings_of(const JsonTree* list) {
-    JsonTree as_patterns;
-    if (list == nullptr) return {};
-    as_patterns.set("index_patterns", *list);
-    return patterns_of(as_patterns);
-}
-
-std::int64_t number_of(const JsonTree& body, std::string_view name) {
-    const JsonTree* member = body.find(name);
-    std::int64_t number = 0;
-    if (member == nullptr) return number;
-    const std::string text = member->content();
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    return number;
-}
-
-std::map<std::string, std::string> alias_texts(const JsonTree& aliases) {
-    std::map<std::string, std::string> texts;
-    for (const auto& [name, alias] : aliases.members())
-        texts.emplace(name, alias.json());
-    return texts;
-}
 
 std::string aliases_json(const std::map<std::string, std::string>& aliases) {
     JsonTree tree;
@@ -183,61 +34,7 @@ bool is_write_index(const std::string& alias, bool otherwise) {
 }  // namespace
 
 struct IndexRegistry::Impl {
-    explicit Impl(const io::IndexStore& store)
-        : templates{StateFile(store.data_directory() + "/index_templates.json"),
-                    StateFile(store.data_directory() + "/legacy_templates.json"),
-                    StateFile(store.data_directory() + "/component_templates.json")} {}
-
-    const StateFile& file(TemplateKind kind) const {
-        return templates[static_cast<std::size_t>(kind)];
-    }
-
-    /// What templates say of a new index of this name.
-    Blueprint blueprint(const std::string& name) const {
-        Blueprint blueprint;
-        const JsonTree* best = nullptr;
-        std::vector<JsonTree> all;
-        for (const auto& [id, json] : file(TemplateKind::composable).read()) {
-            JsonTree body = JsonTree::parse(json);
-            if (applies(body, name)) all.push_back(std::move(body));
-        }
-        for (const JsonTree& body : all) {
-            if (best == nullptr || number_of(body, "priority") > number_of(*best, "priority"))
-                best = &body;
-        }
-        if (best != nullptr) {
-            add_components(*best, blueprint);
-            if (const JsonTree* content = best->find("template")) blueprint.add(*content);
-            return blueprint;
-        }
-        for (const auto& [id, json] : file(TemplateKind::legacy).read()) {
-            JsonTree body = JsonTree::parse(json);
-            if (applies(body, name)) all.push_back(std::move(body));
-        }
-        std::stable_sort(all.begin(), all.end(), [](const JsonTree& a, const JsonTree& b) {
-            return number_of(a, "order") < number_of(b, "order");
-        });
-        for (const JsonTree& body : all)
-            blueprint.add(body);
-        return blueprint;
-    }
-
-    void add_components(const JsonTree& body, Blueprint& blueprint) const {
-        const StateFile::States components = file(TemplateKind::component).read();
-        for (const std::string& name : strings_of(body.find("composed_of"))) {
-            const auto found = components.find(name);
-            if (found == components.end()) continue;
-            const JsonTree component = JsonTree::parse(found->second);
-            if (const JsonTree* content = component.find("template")) blueprint.add(*content);
-        }
-    }
-
-    static bool applies(const JsonTree& body, const std::string& name) {
-        const std::vector<std::string> patterns = patterns_of(body);
-        return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-            return matches_wildcard(pattern, name);
-        });
-    }
+    explicit Impl(const io::IndexStore& store) : templates(store.data_directory()) {}
 
     void forget(const std::string& index) {
         const std::lock_guard lock(mutex);
@@ -254,7 +51,7 @@ struct IndexRegistry::Impl {
         ++changes;
     }
 
-    std::array<StateFile, 3> templates;
+    IndexTemplates templates;
     mutable std::mutex mutex;  ///< guards what follows, to `auto_create`
     mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
     std::uint64_t changes = 0;  ///< what was loaded before one is not kept
@@ -271,84 +68,6 @@ IndexRegistry::~IndexRegistry() = default;
 
 namespace {
 
-std::int64_t number_of(const FlatSettings& settings, std::string_view name,
-                       std::int64_t otherwise) {
-    const std::string text = setting(settings, name);
-    std::int64_t number = otherwise;
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    return std::max<std::int64_t>(number, 1);
-}
-
-FlatSettings settings_of(const std::string& json) {
-    return flatten_settings(JsonTree::parse(json));
-}
-
-void take_settings(IndexMetadata& metadata) {
-    const FlatSettings settings = settings_of(metadata.settings);
-    const auto pipeline = [&](std::string_view name) {
-        const std::string id = setting(settings, name);
-        return id == "_none" ? std::string() : id;
-    };
-    metadata.default_pipeline = pipeline("index.default_pipeline");
-    metadata.final_pipeline = pipeline("index.final_pipeline");
-    metadata.shards = number_of(settings, "index.number_of_shards", 1);
-    metadata.routing_shards = number_of(settings, "index.number_of_routing_shards",
-                                        default_routing_shards(metadata.shards));
-}
-
-void take_mappings(IndexMetadata& metadata) {
-    const JsonTree mappings = JsonTree::parse(metadata.mappings);
-    const JsonTree* source = mappings.find("_source");
-    const JsonTree* enabled = source == nullptr ? nullptr : source->find("enabled");
-    metadata.keeps_source = enabled == nullptr || enabled->content() != "false";
-}
-
-/// An index that another program made has settings too.
-void add_defaults(FlatSettings& settings, const std::string& name, const std::string& uuid,
-                  std::int64_t created) {
-    const auto text = [](std::string_view content) { return JsonTree::text(content).json(); };
-    settings.try_emplace("index.number_of_shards", text("1"));
-    settings.try_emplace("index.number_of_replicas", text("1"));
-    settings["index.provided_name"] = text(name);
-    settings["index.uuid"] = text(uuid);
-    settings["index.creation_date"] = text(std::to_string(created));
-    settings["index.version.created"] = text("8000099");
-}
-
-IndexMetadata read_metadata(io::IndexStore& store, const std::string& name) {
-    const std::map<std::string, std::string> attributes = store.attributes(name);
-    const auto text = [&](const char* key) {
-        const auto found = attributes.find(key);
-        return found == attributes.end() ? std::string() : found->second;
-    };
-    IndexMetadata metadata;
-    metadata.name = name;
-    metadata.uuid = text("uuid");
-    metadata.settings = text("settings");
-    metadata.mappings = text("mappings").empty() ? "{}" : text("mappings");
-    metadata.aliases = alias_texts(JsonTree::parse(text("aliases")));
-    metadata.created_millis = io::parse_date(store.info(name).created).value_or(0);
-    if (metadata.uuid.empty() || metadata.settings.empty()) {
-        metadata.uuid = random_uuid();
-        FlatSettings settings = settings_of(metadata.settings);
-        add_defaults(settings, name, metadata.uuid, metadata.created_millis);
-        metadata.settings = nest_settings(settings).json();
-        store.set_attributes(name, {{"uuid", metadata.uuid}, {"settings", metadata.settings}});
-    }
-    take_settings(metadata);
-    take_mappings(metadata);
-    return metadata;
-}
-
-IndexMetadata load(io::IndexStore& store, const std::string& name) {
-    try {
-        return read_metadata(store, name);
-    } catch (const ApiError& error) {
-        throw StorageError("what is kept of index " + name + " is damaged (" + error.what() +
-                           "); restore its files from a copy, or delete the index");
-    }
-}
-
 std::int64_t now_millis() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::system_clock::now().time_since_epoch())
@@ -363,15 +82,6 @@ void check_creation(const JsonTree& body) {
 }
 
 }  // namespace
-
-bool IndexMetadata::finds(const std::string& id, const std::string& stored_routing,
-                          const std::string& routing) const {
-    if (shards == 1) return true;
-    const auto shard = [&](const std::string& given) {
-        return shard_of(given.empty() ? id : given, shards, routing_shards);
-    };
-    return shard(stored_routing) == shard(routing);
-}
 
 bool IndexRegistry::exists(const std::string& index) const {
     try {
@@ -393,7 +103,7 @@ std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& 
         if (found != impl_->known.end()) return found->second;
         changes = impl_->changes;
     }
-    auto loaded = std::make_shared<const IndexMetadata>(load(*store_, index));
+    auto loaded = std::make_shared<const IndexMetadata>(load_metadata(*store_, index));
     const std::lock_guard lock(impl_->mutex);
     if (changes == impl_->changes) impl_->known.insert_or_assign(index, loaded);
     return loaded;
@@ -434,7 +144,7 @@ std::vector<std::shared_ptr<const IndexMetadata>> IndexRegistry::holders(
 }
 
 void IndexRegistry::create(const std::string& name, std::string_view body) {
-    check_new_name(name);
+    check_new_index_name(name);
     const JsonTree given = JsonTree::parse(body);
     check_creation(given);
     const std::lock_guard one(impl_->change);
@@ -450,7 +160,7 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
             .with_text("index_uuid", "_na_")
             .with_text("index", name);
     }
-    Blueprint blueprint = impl_->blueprint(name);
+    Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
     check_settings(blueprint.settings);
     check_field_limit(blueprint.mappings, blueprint.settings);
@@ -490,94 +200,9 @@ void IndexRegistry::create_for_write(const std::string& name) {
     }
 }
 
-namespace {
-
-constexpr std::size_t kLongestExpression = 16 * 1024;
-
-/// What single parts of an expression reach. Aliases are read when they are asked for, once.
-class NameLookup {
-  public:
-    using Everything = std::function<std::vector<std::shared_ptr<const IndexMetadata>>()>;
-
-    /// `names`: of all indices, sorted.
-    NameLookup(std::vector<std::string> names, Everything everything)
-        : names_(std::move(names)), everything_(std::move(everything)) {}
-
-    /// Indices of this name or pattern, and with `aliases` those that have such an alias.
-    std::vector<std::string> find(const std::string& part, bool aliases) {
-        return is_pattern(part) ? by_pattern(part, aliases) : by_name(part, aliases);
-    }
-
-  private:
-    using Aliases = std::map<std::string, std::vector<std::string>>;
-
-    std::vector<std::string> by_name(const std::string& name, bool with_aliases) {
-        if (std::binary_search(names_.begin(), names_.end(), name)) return {name};
-        if (!with_aliases) return {};
-        const auto found = aliases().find(name);
-        return found == aliases().end() ? std::vector<std::string>{} : found->second;
-    }
-
-    std::vector<std::string> by_pattern(const std::string& pattern, bool with_aliases) {
-        std::vector<std::string> found;
-        for (const std::string& name : names_) {
-            if (fits(pattern, name)) found.push_back(name);
-        }
-        if (!with_aliases || found.size() == names_.size()) return found;
-        for (const auto& [alias, indices] : aliases()) {
-            if (fits(pattern, alias)) found.insert(found.end(), indices.begin(), indices.end());
-        }
-        return found;
-    }
-
-    const Aliases& aliases() {
-        if (aliases_) return *aliases_;
-        aliases_.emplace();
-        for (const auto& index : everything_()) {
-            for (const auto& [alias, content] : index->aliases)
-                (*aliases_)[alias].push_back(index->name);
-        }
-        return *aliases_;
-    }
-
-    std::vector<std::string> names_;
-    Everything everything_;
-    std::optional<Aliases> aliases_;
-};
-
-}  // namespace
-
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                                                const ExpandOptions& options) const {
-    if (expression.size() > kLongestExpression)
-        throw illegal_argument("the names of indices are too long, must be no longer than " +
-                               std::to_string(kLongestExpression) +
-                               " bytes but were: " + std::to_string(expression.size()) +
-                               "; name them by a pattern or an alias");
-    if (expression.empty()) expression = "_all";
-    NameLookup lookup(store_->names(), [this] { return all(); });
-    std::set<std::string> found;
-    std::set<std::string> included;  // parts that would add nothing more
-    bool after_pattern = false;
-    for (std::string part : split_list(expression)) {
-        const bool exclude = after_pattern && part.front() == '-';
-        if (exclude) part.erase(0, 1);
-        const bool pattern = is_pattern(part);
-        after_pattern = after_pattern || pattern;
-        if (!exclude && !included.insert(part).second) continue;
-        const std::vector<std::string> reached = lookup.find(part, !exclude);
-        if (exclude) {
-            included.clear();
-            for (const std::string& name : reached)
-                found.erase(name);
-            continue;
-        }
-        found.insert(reached.begin(), reached.end());
-        const bool may_lack = pattern ? options.allow_no_indices : options.ignore_unavailable;
-        if (reached.empty() && !may_lack) throw index_not_found(part);
-    }
-    if (found.empty() && !options.allow_no_indices) throw index_not_found(std::string(expression));
-    return {found.begin(), found.end()};
+    return expand_names(expression, options, store_->names(), [this] { return all(); });
 }
 
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
@@ -586,10 +211,10 @@ std::vector<std::string> IndexRegistry::filters(std::string_view expression,
     const auto known = metadata(index);
     std::vector<std::string> filters;
     for (const std::string& part : split_list(expression)) {
-        if (is_pattern(part) ? fits(part, index) : part == index) return {};
+        if (is_pattern(part) ? fits_pattern(part, index) : part == index) return {};
         if (!known) continue;
         for (const auto& [name, json] : known->aliases) {
-            if (is_pattern(part) ? !fits(part, name) : part != name) continue;
+            if (is_pattern(part) ? !fits_pattern(part, name) : part != name) continue;
             const JsonTree alias = JsonTree::parse(json);
             const JsonTree* filter = alias.find("filter");
             if (filter == nullptr) return {};  // unrestricted through this one
@@ -632,9 +257,9 @@ WriteTarget IndexRegistry::write_target(const std::string& name, bool require_al
         target.final_pipeline = known->final_pipeline;
         return target;
     }
-    check_new_name(name);
+    check_new_index_name(name);
     IndexMetadata planned;
-    planned.settings = nest_settings(impl_->blueprint(name).settings).json();
+    planned.settings = nest_settings(impl_->templates.blueprint(name).settings).json();
     take_settings(planned);
     target.default_pipeline = planned.default_pipeline;
     target.final_pipeline = planned.final_pipeline;
@@ -814,6 +439,10 @@ void IndexRegistry::change_aliases(const std::vector<AliasChange>& changes) {
     }
 }
 
+IndexTemplates& IndexRegistry::templates() const {
+    return impl_->templates;
+}
+
 void IndexRegistry::count_context(const std::string& index, int change) {
     const std::lock_guard lock(impl_->mutex);
     if ((impl_->contexts[index] += change) == 0) impl_->contexts.erase(index);
@@ -829,50 +458,6 @@ std::string IndexRegistry::effective_mappings(const std::string& index) const {
     JsonTree mappings = JsonTree::parse(need(metadata(index), index).mappings);
     add_dynamic_fields(mappings, store_->info(index));
     return mappings.json();
-}
-
-void IndexRegistry::put_template(TemplateKind kind, const std::string& name, std::string_view body,
-                                 bool create) {
-    const JsonTree given = JsonTree::parse(body);
-    if (kind != TemplateKind::component && patterns_of(given).empty())
-        throw action_validation({"index patterns are missing"});
-    if (given.find("data_stream") != nullptr)
-        throw illegal_argument("data streams are not supported");
-    Blueprint checked;
-    if (kind == TemplateKind::composable) impl_->add_components(given, checked);
-    const JsonTree* content = kind == TemplateKind::legacy ? &given : given.find("template");
-    if (content != nullptr) checked.add(*content);
-    check_settings(checked.settings);
-    check_field_limit(checked.mappings, checked.settings);
-    // A component's aliases may lead to fields of another one.
-    if (kind != TemplateKind::component) check_field_aliases(checked.mappings);
-    vector_mappings(checked.mappings);
-    const StateFile::States components = impl_->file(TemplateKind::component).read();
-    for (const std::string& component : strings_of(given.find("composed_of"))) {
-        if (!components.contains(component))
-            throw ApiError(400, "invalid_index_template_exception",
-                           "index_template [" + name + "] invalid, cause [index template [" + name +
-                               "] specifies a missing component template [" + component +
-                               "] that does not exist]");
-    }
-    const std::lock_guard one(impl_->change);
-    if (create && impl_->file(kind).read().contains(name))
-        throw illegal_argument("index template [" + name + "] already exists");
-    impl_->file(kind).put(name, given.json());
-}
-
-bool IndexRegistry::remove_template(TemplateKind kind, const std::string& name) {
-    const std::lock_guard one(impl_->change);
-    return impl_->file(kind).remove(name);
-}
-
-std::vector<StoredTemplate> IndexRegistry::templates(TemplateKind kind,
-                                                     std::string_view pattern) const {
-    std::vector<StoredTemplate> found;
-    for (const auto& [name, json] : impl_->file(kind).read()) {
-        if (pattern.empty() || matches_wildcard(pattern, name)) found.push_back({name, json});
-    }
-    return found;
 }
 
 }  // namespace penstock::serve

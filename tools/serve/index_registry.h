@@ -1,7 +1,6 @@
 // Names of indices: aliases, wildcards, settings and mappings beside the embedded index.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,29 +8,11 @@
 
 #include "engine/io/index.h"
 #include "tools/serve/auto_create.h"
+#include "tools/serve/index_metadata.h"
+#include "tools/serve/index_names.h"
+#include "tools/serve/index_templates.h"
 
 namespace penstock::serve {
-
-/// What clients have said about one index, as JSON objects; kept with the index on disk.
-struct IndexMetadata {
-    std::string name;
-    std::string uuid;  ///< 22 characters
-    std::int64_t created_millis = 0;
-    std::string settings = "{}";  ///< normalised: {"index": {"default_pipeline": ..., ...}}
-    std::string mappings = "{}";
-    std::map<std::string, std::string> aliases;  ///< name -> {"filter", "is_write_index", ...}
-    // What the above comes to.
-    std::string default_pipeline;  ///< empty: none
-    std::string final_pipeline;
-    std::int64_t shards = 1;
-    std::int64_t routing_shards = 1;
-    bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
-
-    /// Without a routing a document's shard is that of its id. False when a request with `routing`
-    /// asks another shard than the one that has the document, where Elasticsearch does not find it.
-    bool finds(const std::string& id, const std::string& stored_routing,
-               const std::string& routing) const;
-};
 
 /// Where one write goes.
 struct WriteTarget {
@@ -42,15 +23,6 @@ struct WriteTarget {
     std::string final_pipeline;
 };
 
-/// Which kind of template: composable ones are preferred to legacy ones, and may be composed of
-/// components.
-enum class TemplateKind { composable, legacy, component };
-
-struct StoredTemplate {
-    std::string name;
-    std::string json;  ///< as it was put
-};
-
 /// One step of a change of aliases, for one concrete index.
 struct AliasChange {
     enum class Kind { add, remove, remove_index };
@@ -58,11 +30,6 @@ struct AliasChange {
     std::string index;
     std::string alias;    ///< not of remove_index
     std::string content;  ///< of add, as JSON: {"filter", "routing", "is_write_index", ...}
-};
-
-struct ExpandOptions {
-    bool ignore_unavailable = false;
-    bool allow_no_indices = true;
 };
 
 /// Thread-safe; blocks for files. Settings, mappings and aliases lie in the index itself, so that
@@ -116,12 +83,8 @@ class IndexRegistry {
     /// What was put, with what documents have brought beside it.
     std::string effective_mappings(const std::string& index) const;
 
-    /// Throws ApiError 400; with `create`, also when there is one of this name.
-    void put_template(TemplateKind kind, const std::string& name, std::string_view body,
-                      bool create);
-    bool remove_template(TemplateKind kind, const std::string& name);
-    /// By name, `*` for any characters.
-    std::vector<StoredTemplate> templates(TemplateKind kind, std::string_view pattern) const;
+    /// What new indices begin with.
+    IndexTemplates& templates() const;
 
     io::IndexStore& store() const { return *store_; }
 

@@ -404,6 +404,7 @@ std::vector<std::string> ignored_options(const JsonTree& mappings) {
         note_ignored(field, path, fields);
     });
     std::vector<std::string> texts;
+    texts.reserve(fields.size());
     for (const auto& [option, paths] : fields)
         texts.push_back("the mapping option [" + option + "] has no effect here; it is set for [" +
                         shortened(paths) + "]");

@@ -12,6 +12,7 @@
 #include "tools/serve/node.h"
 #include "tools/serve/response_format.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -7,6 +7,7 @@
 #include "engine/inference/deployment_config.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/ml_models.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -10,6 +10,7 @@
 #include "engine/document/json.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

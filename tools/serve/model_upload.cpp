@@ -9,10 +9,10 @@
 #include <fstream>
 #include <vector>
 
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/state_file.h"
 
 namespace penstock::serve {
 
@@ -313,7 +313,9 @@ std::optional<ModelDescription> ModelUploads::describe(std::string_view id) cons
     const fs::path where = directory(id);
     if (where.empty() || !fs::exists(where / kDescription)) return std::nullopt;
     JsonBody body;
-    body.parse(read_file(where / kDescription));
+    const std::optional<std::string> text = read_file(where / kDescription);
+    if (!text) throw StorageError("cannot read " + (where / kDescription).native());
+    body.parse(*text);
     return parse_description(std::string(id), body.root());
 }
 
@@ -351,7 +353,7 @@ void ModelUploads::assemble(const fs::path& where, const DefinitionPart& last) c
     sync_file(whole);
     fs::rename(whole, where / "model.pt");
     fs::remove_all(parts);
-    sync_file(where);
+    sync_directory(where);
 }
 
 void ModelUploads::put_vocabulary(std::string_view id, const Object& body) const {

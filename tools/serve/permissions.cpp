@@ -6,7 +6,7 @@
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

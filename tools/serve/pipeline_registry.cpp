@@ -1,22 +1,17 @@
 #include "tools/serve/pipeline_registry.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include "engine/document/json.h"
 #include "engine/document/json_writer.h"
 #include "engine/pipeline/definition.h"
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/node_json.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -26,31 +21,6 @@ using pipeline::Diagnostics;
 using pipeline::Node;
 using pipeline::PipelineDefinition;
 using pipeline::PipelineStatistics;
-
-bool matches_wildcard(std::string_view pattern, std::string_view name) {
-    // Greedy with one way back: the last star takes one character more.
-    std::size_t at = 0;
-    std::size_t star = std::string_view::npos;
-    std::size_t after = 0;
-    std::size_t i = 0;
-    while (i < name.size()) {
-        if (at < pattern.size() && pattern[at] == '*') {
-            star = at++;
-            after = i;
-        } else if (at < pattern.size() && pattern[at] == name[i]) {
-            ++at;
-            ++i;
-        } else if (star != std::string_view::npos) {
-            at = star + 1;
-            i = ++after;
-        } else {
-            return false;
-        }
-    }
-    while (at < pattern.size() && pattern[at] == '*')
-        ++at;
-    return at == pattern.size();
-}
 
 namespace {
 
@@ -71,41 +41,6 @@ std::string file_name(std::string_view id) {
         }
     }
     return name + std::string(kExtension);
-}
-
-void write_all(int fd, std::string_view bytes, const std::string& name) {
-    while (!bytes.empty()) {
-        const ::ssize_t written = ::write(fd, bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) throw Error("cannot write " + name + ": " + std::strerror(errno));
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-}
-
-void sync_directory(const fs::path& directory) {
-    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
-}
-
-/// Whole or not at all, also when the power fails.
-void replace_file(const fs::path& file, std::string_view bytes) {
-    const std::string partial = file.native() + ".partial";
-    const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) throw Error("cannot write " + partial + ": " + std::strerror(errno));
-    try {
-        write_all(fd, bytes, partial);
-        if (::fsync(fd) != 0) throw Error("cannot write " + partial + ": " + std::strerror(errno));
-    } catch (...) {
-        ::close(fd);
-        ::unlink(partial.c_str());
-        throw;
-    }
-    ::close(fd);
-    if (std::rename(partial.c_str(), file.c_str()) != 0)
-        throw Error("cannot write " + file.native() + ": " + std::strerror(errno));
-    sync_directory(file.parent_path());
 }
 
 // ---- mistakes
@@ -274,14 +209,12 @@ struct PipelineRegistry::Impl {
     }
 
     void read(const fs::path& file) {
-        std::ifstream in(file, std::ios::binary);
-        const std::string text{std::istreambuf_iterator<char>(in),
-                               std::istreambuf_iterator<char>()};
+        const std::string text = read_file(file).value_or("");
         Diagnostics diagnostics;
         const auto node = pipeline::parse_node(text, file.native(), diagnostics);
         const Node* id = node ? node->find("id") : nullptr;
         const Node* config = node ? node->find("pipeline") : nullptr;
-        if (!in || id == nullptr || config == nullptr) {
+        if (id == nullptr || config == nullptr) {
             throw Error("the stored pipeline " + file.native() +
                         " is damaged; restore or delete it: " + diagnostics.text());
         }

@@ -69,7 +69,4 @@ class PipelineRegistry {
     std::unique_ptr<Impl> impl_;
 };
 
-/// `*` for any characters.
-bool matches_wildcard(std::string_view pattern, std::string_view name);
-
 }  // namespace penstock::serve

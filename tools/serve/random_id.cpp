@@ -18,4 +18,8 @@ std::string random_id(std::size_t bytes) {
     return io::base64(random_bytes(bytes), true);
 }
 
+std::string random_uuid() {
+    return random_id(16);
+}
+
 }  // namespace penstock::serve

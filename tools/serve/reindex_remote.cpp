@@ -7,7 +7,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -15,7 +15,6 @@ namespace {
 
 using document::Member;
 using document::Object;
-using document::Value;
 using std::chrono::milliseconds;
 
 std::string text_of(const Member& member) {

@@ -6,7 +6,7 @@
 
 #include "engine/document/json.h"
 #include "tools/serve/api_error.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -14,7 +14,6 @@ namespace {
 
 using document::Arena;
 using document::Array;
-using document::Key;
 using document::Object;
 using document::Value;
 
@@ -58,6 +57,7 @@ std::vector<State> step(const std::vector<State>& states, std::string_view name,
 
 std::vector<State> initial(const std::vector<Pattern>& patterns) {
     std::vector<State> states;
+    states.reserve(patterns.size());
     for (const Pattern& pattern : patterns)
         states.push_back({&pattern, 0});
     return states;

@@ -12,6 +12,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/timestamp.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
@@ -254,6 +255,7 @@ std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
                 1.0 / static_cast<double>(retriever.rank_constant + i + 1);
     }
     std::vector<FoundDocument> joined;
+    joined.reserve(points.size());
     for (const auto& [place, score] : points)
         joined.push_back({place.first, place.second, score, {}});
     std::stable_sort(
@@ -354,7 +356,7 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
     std::size_t bytes = hits.size() * sizeof(ScrollEntry);
     if (sorted) {
         for (const FoundDocument& hit : hits)
-            bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(hit.sort);
+            bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(std::vector<io::SortValue>);
     }
     take_memory(context.memory.emplace(budget), bytes, budget);
     context.entries.reserve(hits.size());

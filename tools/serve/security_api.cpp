@@ -8,6 +8,7 @@
 #include "tools/serve/authentication.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/node.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -15,6 +15,7 @@
 #include "tools/serve/document_writer.h"
 #include "tools/serve/memory_budget.h"
 #include "tools/serve/node.h"
+#include "tools/serve/random_id.h"
 #include "tools/serve/reindex_job.h"
 #include "tools/serve/reindex_remote.h"
 #include "tools/serve/state_file.h"
@@ -30,7 +31,7 @@ void identify(Node& node) {
     const auto identity = [&](const std::string& name) {
         const auto found = known.find(name);
         if (found != known.end()) return found->second.substr(1, found->second.size() - 2);
-        std::string made = make_document_id() + make_document_id().substr(0, 2);
+        std::string made = random_uuid();
         file.put(name, '"' + made + '"');
         return made;
     };

@@ -5,7 +5,7 @@
 #include "engine/document/json.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
-#include "tools/serve/pipeline_registry.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

@@ -8,14 +8,6 @@
 
 namespace penstock::serve {
 
-/// Puts `bytes` in the place of `file`, whole or not at all, also when the power fails. Makes the
-/// directory when it is missing. Throws penstock::Error.
-void replace_file(const std::filesystem::path& file, std::string_view bytes);
-/// Waits until a file's bytes, or a directory's entries, are on the disk. Throws penstock::Error.
-void sync_file(const std::filesystem::path& file);
-/// Throws penstock::Error.
-std::string read_file(const std::filesystem::path& file);
-
 /// The values of one file, by name. Every call reads or replaces the whole file, which suits what
 /// people change by hand: aliases, settings, the deployments to run. Several objects, threads and
 /// processes may use one file: a change is made under the file's lock. Blocks.

@@ -3,6 +3,7 @@
 
 #include "engine/runtime/await.h"
 #include "tools/serve/task_json.h"
+#include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 

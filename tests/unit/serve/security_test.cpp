@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 #include "tests/unit/serve/fixture.h"
 #include "tools/serve/authorization.h"
@@ -107,7 +108,7 @@ TEST_F(Security, OpensForNobodyWhenItsFileIsDamagedOrGone) {
     EXPECT_EQ(status("", "GET", "/"), 200);
     node.credentials->put_user("ada", "lovelace");
     EXPECT_EQ(status("", "GET", "/"), 401);
-    const std::string whole = read_file(file());
+    const std::string whole = read_file(file()).value();
     for (const std::string& damaged :
          {std::string("{"), whole.substr(0, whole.size() / 2), std::string(),
           std::string(R"({"user:ada":{"name":"ada"}})"), std::string(R"({"user:ada":1})")}) {
@@ -141,7 +142,7 @@ TEST_F(Security, StaysClosedWhenTheLastUserGoes) {
 TEST_F(Security, ANewPasswordTakesAwayNoLimits) {
     Credentials& known = *node.credentials;
     known.put_user("ada", "lovelace", Permissions::of(true, {"books"}));
-    const std::string before = read_file(file());
+    const std::string before = read_file(file()).value();
     known.put_user("ada", "babbage");
     EXPECT_EQ(status(ada, "GET", "/"), 401);
     const std::string now = basic("ada:babbage");
@@ -151,14 +152,14 @@ TEST_F(Security, ANewPasswordTakesAwayNoLimits) {
     const auto created = [](const std::string& text) {
         return text.substr(text.find("\"created\""), 25);
     };
-    EXPECT_EQ(created(read_file(file())), created(before));
+    EXPECT_EQ(created(read_file(file()).value()), created(before));
     known.put_user("ada", "babbage", Permissions::of(false, {"*"}));
     EXPECT_EQ(status(now, "PUT", "/books"), 200);
 }
 
 TEST_F(Security, ReadsFilesOfBeforeThereWereRoles) {
     node.credentials->put_user("ada", "lovelace", Permissions::of(true, {"books"}));
-    std::string text = read_file(file());
+    std::string text = read_file(file()).value();
     const std::size_t begin = text.find("\"role_descriptors\"");
     const std::size_t end = text.find("\"salt\"");
     text.replace(begin, end - begin, R"("read_only":true,"indices":["books"],)");

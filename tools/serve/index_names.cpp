@@ -1,0 +1,145 @@
+#include "tools/serve/index_names.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "engine/io/index.h"
+#include "engine/runtime/error.h"
+#include "tools/serve/api_error.h"
+#include "tools/serve/http_message.h"
+#include "tools/serve/wildcard.h"
+
+namespace penstock::serve {
+
+bool is_pattern(std::string_view text) {
+    return text.find('*') != std::string_view::npos || text == "_all";
+}
+
+bool fits_pattern(std::string_view pattern, std::string_view name) {
+    return pattern == "_all" || matches_wildcard(pattern, name);
+}
+
+void check_new_index_name(const std::string& name) {
+    try {
+        io::check_index_name(name);
+        if (name.front() == '.')
+            throw Error("Invalid index name [" + name + "], must not start with '.'");
+    } catch (const Error& error) {
+        throw ApiError(400, "invalid_index_name_exception", error.what())
+            .with_text("index_uuid", "_na_")
+            .with_text("index", name);
+    }
+}
+
+void check_alias_name(const std::string& alias, const io::IndexStore& store,
+                      const std::set<std::string>& going) {
+    const auto refuse = [&](const std::string& why) {
+        throw ApiError(400, "invalid_alias_name_exception",
+                       "Invalid alias name [" + alias + "]: " + why);
+    };
+    // Aliases may have capital letters; all else is as for indices.
+    std::string name = alias;
+    for (char& c : name) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    try {
+        io::check_index_name(name);
+    } catch (const Error& error) {
+        const std::string_view what = error.what();
+        refuse(std::string(what.substr(what.rfind("], ") + 3)));
+    }
+    if (name == alias && store.exists(alias) && !going.contains(alias))
+        refuse("an index or data stream exists with the same name as the alias");
+}
+
+namespace {
+
+constexpr std::size_t kLongestExpression = 16 * 1024;
+
+/// What single parts of an expression reach. Aliases are read when they are asked for, once.
+class NameLookup {
+  public:
+    /// `names`: of all indices, sorted.
+    NameLookup(std::vector<std::string> names, ReadAll everything)
+        : names_(std::move(names)), everything_(std::move(everything)) {}
+
+    /// Indices of this name or pattern, and with `aliases` those that have such an alias.
+    std::vector<std::string> find(const std::string& part, bool aliases) {
+        return is_pattern(part) ? by_pattern(part, aliases) : by_name(part, aliases);
+    }
+
+  private:
+    using Aliases = std::map<std::string, std::vector<std::string>>;
+
+    std::vector<std::string> by_name(const std::string& name, bool with_aliases) {
+        if (std::binary_search(names_.begin(), names_.end(), name)) return {name};
+        if (!with_aliases) return {};
+        const auto found = aliases().find(name);
+        return found == aliases().end() ? std::vector<std::string>{} : found->second;
+    }
+
+    std::vector<std::string> by_pattern(const std::string& pattern, bool with_aliases) {
+        std::vector<std::string> found;
+        for (const std::string& name : names_) {
+            if (fits_pattern(pattern, name)) found.push_back(name);
+        }
+        if (!with_aliases || found.size() == names_.size()) return found;
+        for (const auto& [alias, indices] : aliases()) {
+            if (fits_pattern(pattern, alias))
+                found.insert(found.end(), indices.begin(), indices.end());
+        }
+        return found;
+    }
+
+    const Aliases& aliases() {
+        if (aliases_) return *aliases_;
+        aliases_.emplace();
+        for (const auto& index : everything_()) {
+            for (const auto& [alias, content] : index->aliases)
+                (*aliases_)[alias].push_back(index->name);
+        }
+        return *aliases_;
+    }
+
+    std::vector<std::string> names_;
+    ReadAll everything_;
+    std::optional<Aliases> aliases_;
+};
+
+}  // namespace
+
+std::vector<std::string> expand_names(std::string_view expression, const ExpandOptions& options,
+                                      std::vector<std::string> names, ReadAll all) {
+    if (expression.size() > kLongestExpression)
+        throw illegal_argument("the names of indices are too long, must be no longer than " +
+                               std::to_string(kLongestExpression) +
+                               " bytes but were: " + std::to_string(expression.size()) +
+                               "; name them by a pattern or an alias");
+    if (expression.empty()) expression = "_all";
+    NameLookup lookup(std::move(names), std::move(all));
+    std::set<std::string> found;
+    std::set<std::string> included;  // parts that would add nothing more
+    bool after_pattern = false;
+    for (std::string part : split_list(expression)) {
+        const bool exclude = after_pattern && part.front() == '-';
+        if (exclude) part.erase(0, 1);
+        const bool pattern = is_pattern(part);
+        after_pattern = after_pattern || pattern;
+        if (!exclude && !included.insert(part).second) continue;
+        const std::vector<std::string> reached = lookup.find(part, !exclude);
+        if (exclude) {
+            included.clear();
+            for (const std::string& name : reached)
+                found.erase(name);
+            continue;
+        }
+        found.insert(reached.begin(), reached.end());
+        const bool may_lack = pattern ? options.allow_no_indices : options.ignore_unavailable;
+        if (reached.empty() && !may_lack) throw index_not_found(part);
+    }
+    if (found.empty() && !options.allow_no_indices) throw index_not_found(std::string(expression));
+    return {found.begin(), found.end()};
+}
+
+}  // namespace penstock::serve

@@ -1,0 +1,44 @@
+// Names of indices and aliases: which may be given, and which indices an expression reaches.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/serve/index_metadata.h"
+
+namespace penstock::io {
+class IndexStore;
+}
+
+namespace penstock::serve {
+
+struct ExpandOptions {
+    bool ignore_unavailable = false;
+    bool allow_no_indices = true;
+};
+
+/// Of any names: with a `*`, or "_all".
+bool is_pattern(std::string_view text);
+/// "_all" fits every name.
+bool fits_pattern(std::string_view pattern, std::string_view name);
+
+/// Throws ApiError 400 (invalid_index_name_exception).
+void check_new_index_name(const std::string& name);
+/// Throws ApiError 400 (invalid_alias_name_exception). `going`: indices that are removed together
+/// with the alias's coming.
+void check_alias_name(const std::string& alias, const io::IndexStore& store,
+                      const std::set<std::string>& going = {});
+
+/// Reads the metadata of all indices.
+using ReadAll = std::function<std::vector<std::shared_ptr<const IndexMetadata>>()>;
+
+/// What IndexRegistry::expand() answers. `names`: of all indices, sorted; `all` is called when
+/// aliases are asked for, at most once.
+std::vector<std::string> expand_names(std::string_view expression, const ExpandOptions& options,
+                                      std::vector<std::string> names, ReadAll all);
+
+}  // namespace penstock::serve
