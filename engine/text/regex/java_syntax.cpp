@@ -614,4 +614,26 @@ std::string from_java(std::string_view pattern) {
     return Translator(pattern).run();
 }
 
+std::optional<std::string> literal_of(std::string_view pattern) {
+    constexpr std::string_view special = "\\^$.|?*+()[{";
+    constexpr std::string_view escapes = "tnr";
+    constexpr std::string_view escaped = "\t\n\r";
+    std::string text;
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        char c = pattern[i];
+        if (c == '\\' && ++i < pattern.size()) {
+            c = pattern[i];
+            std::size_t known = escapes.find(c);
+            bool punctuation = c > ' ' && c < 0x7f && !is_letter(c) && !is_digit(c);
+            if (known == std::string_view::npos && !punctuation) return std::nullopt;
+            if (known != std::string_view::npos) c = escaped[known];
+        } else if (special.find(c) != std::string_view::npos) {
+            return std::nullopt;
+        }
+        text += c;
+    }
+    if (text.empty()) return std::nullopt;
+    return text;
+}
+
 }  // namespace penstock::text::regex

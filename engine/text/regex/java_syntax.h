@@ -1,6 +1,7 @@
 // Java's regular expressions in PCRE2's words.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,9 @@ namespace penstock::text::regex {
 /// folds case for all letters as if (?u) were given, and of Java's line ends `.`, `^` and `$` know
 /// \n, \r and \r\n, not U+0085, U+2028 and U+2029.
 std::string from_java(std::string_view pattern);
+
+/// The text that the pattern stands for when it is plain text, escapes like `\|` and `\t` included:
+/// finding it needs no regular expression. Nothing when the pattern is empty.
+std::optional<std::string> literal_of(std::string_view pattern);
 
 }  // namespace penstock::text::regex

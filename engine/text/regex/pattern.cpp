@@ -66,6 +66,7 @@ struct Pattern::Code {
     std::string text;
     Owned<pcre2_code> code;
     std::uint32_t groups = 0;
+    std::optional<std::string> literal;  // the pattern is this text
 };
 
 Pattern::Pattern(std::unique_ptr<const Code> code) : code_(std::move(code)) {}
@@ -77,6 +78,7 @@ Pattern Pattern::compile(std::string_view java) {
     auto code = std::make_unique<Code>();
     code->text = java;
     code->code = compile_code(from_java(java));
+    code->literal = literal_of(java);
     pcre2_pattern_info(code->code.get(), PCRE2_INFO_CAPTURECOUNT, &code->groups);
     return Pattern(std::move(code));
 }
@@ -142,13 +144,24 @@ Matcher::Pool& Matcher::pool() {
 }
 
 Matcher::Matcher(const Pattern& pattern, std::string_view subject)
-    : pattern_(&pattern), subject_(subject), scratch_(pool().take(pattern.groups() + 1)) {}
+    : pattern_(&pattern), subject_(subject) {
+    if (!pattern.code_->literal) scratch_ = pool().take(pattern.groups() + 1);
+}
 
 Matcher::~Matcher() {
-    pool().give_back(std::move(scratch_));
+    if (scratch_) pool().give_back(std::move(scratch_));
+}
+
+bool Matcher::find_literal(std::string_view literal) {
+    std::size_t at = subject_.find(literal, end_);
+    if (at == std::string_view::npos) return false;
+    begin_ = at;
+    end_ = at + literal.size();
+    return true;
 }
 
 document::Result<bool> Matcher::find() {
+    if (const auto& literal = pattern_->code_->literal) return find_literal(*literal);
     std::size_t from = end_;
     if (searched_ && begin_ == end_) {
         if (from >= subject_.size()) return false;
@@ -182,6 +195,8 @@ document::Result<bool> Matcher::find() {
 }
 
 std::optional<std::string_view> Matcher::group(std::uint32_t number) const {
+    if (number == 0) return subject_.substr(begin_, end_ - begin_);
+    if (!scratch_) return std::nullopt;
     const PCRE2_SIZE* spans = pcre2_get_ovector_pointer(scratch_->data.get());
     if (number > pattern_->groups() || spans[2 * number] == PCRE2_UNSET) return std::nullopt;
     return subject_.substr(spans[2 * number], spans[2 * number + 1] - spans[2 * number]);

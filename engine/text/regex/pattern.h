@@ -44,7 +44,7 @@ class Pattern {
 /// Searches one subject from left to right, as Java's Matcher does: matches do not overlap, and
 /// after an empty match the search goes on one character later. Borrows scratch memory of its
 /// thread, so that a search allocates nothing: make it, use it and let it go on one thread. Pattern
-/// and subject must outlive it.
+/// and subject must outlive it. A pattern that is plain text is looked for without PCRE2.
 class Matcher {
   public:
     Matcher(const Pattern& pattern, std::string_view subject);
@@ -52,8 +52,8 @@ class Matcher {
     Matcher& operator=(const Matcher&) = delete;
     ~Matcher();
 
-    /// Whether there is a next match. A failure when the search took too many steps or the subject
-    /// is not UTF-8.
+    /// Whether there is a next match. A failure when the search took too many steps, or needs the
+    /// subject to be UTF-8 and it is not.
     document::Result<bool> find();
 
     // Of the last match; find() must have said true.
@@ -66,6 +66,7 @@ class Matcher {
     struct Scratch;
     struct Pool;
     static Pool& pool();
+    bool find_literal(std::string_view literal);
 
     const Pattern* pattern_;
     std::string_view subject_;

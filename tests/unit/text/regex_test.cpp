@@ -167,9 +167,33 @@ TEST(Matcher, GoesDeep) {
 }
 
 TEST(Matcher, RefusesWhatIsNotUtf8) {
-    Pattern pattern = Pattern::compile("a");
+    Pattern pattern = Pattern::compile("a+");
     Matcher matcher(pattern, "\xFF");
     EXPECT_FALSE(matcher.find());
+}
+
+TEST(Matcher, FindsPlainText) {
+    EXPECT_EQ(matches("ab", "abab aab"), "[ab][ab][ab]");
+    EXPECT_EQ(matches("]}-&#:<>=/ ~", "x]}-&#:<>=/ ~"), "[]}-&#:<>=/ ~]");
+    EXPECT_EQ(matches("\\|\\\\\\.", "|\\.|\\x"), "[|\\.]");
+    EXPECT_EQ(matches("\\t\\n", "\t\n"), "[\t\n]");
+    EXPECT_EQ(matches("é→😀", "é→😀é"), "[é→😀]");
+    EXPECT_EQ(matches("ab", ""), "");
+    Pattern pattern = Pattern::compile("b");
+    Matcher matcher(pattern, "abc");
+    ASSERT_TRUE(matcher.find().value());
+    EXPECT_EQ(matcher.begin(), 1u);
+    EXPECT_EQ(matcher.group(1), std::nullopt);
+}
+
+TEST(LiteralOf, KnowsPlainText) {
+    for (const char* pattern : {"a b", "=", "é", "a]b}", "-&#"})
+        EXPECT_EQ(literal_of(pattern), pattern);
+    EXPECT_EQ(literal_of("\\|\\."), "|.");
+    EXPECT_EQ(literal_of("a\\tb\\n\\r"), "a\tb\n\r");
+    for (const char* pattern : {"", ".", "a|b", "^a", "a$", "a?", "a*", "a+", "(a)", "[a]", "a{2}",
+                                "\\d", "\\Qa\\E", "\\s", "\\b", "\\1", "\\u0041", "\\é"})
+        EXPECT_EQ(literal_of(pattern), std::nullopt) << pattern;
 }
 
 TEST(Matcher, NestsAndHasNoSubjectToo) {
@@ -207,7 +231,7 @@ TEST(Matcher, ServesManyThreads) {
 
 TEST(Matcher, StaysLinearInManyMatches) {
     // Checking the encoding anew for each match would take minutes here.
-    Pattern pattern = Pattern::compile("é");
+    Pattern pattern = Pattern::compile("[é]");
     std::string text;
     for (int i = 0; i < 500'000; ++i)
         text += "é";
