@@ -2,36 +2,15 @@
 #include <utility>
 
 #include "processors/builtin.h"
+#include "processors/read_field.h"
 
 namespace penstock::processors {
 
 using document::Document;
 using document::FieldPath;
 using document::Outcome;
-using document::Value;
 
 namespace {
-
-/// Whether the path is absent because it names a list element that the list does not have.
-/// Elasticsearch takes that for a mistake in the pipeline: it fails even where missing fields are
-/// ignored.
-bool is_out_of_bounds(const Document& document, const FieldPath& path) {
-    if (path.root() == FieldPath::Root::meta) return false;
-    Value at = path.root() == FieldPath::Root::ingest ? document.ingest() : document.source();
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        if (at.is_array()) {
-            std::int32_t index = path.segment(i).index;
-            if (index < 0) return false;
-            if (static_cast<std::size_t>(index) >= at.as_array().size()) return true;
-            at = at.as_array()[static_cast<std::size_t>(index)];
-            continue;
-        }
-        const Value* next = at.is_object() ? at.as_object().get(path.key(i)) : nullptr;
-        if (next == nullptr) return false;
-        at = *next;
-    }
-    return false;
-}
 
 class Rename final : public pipeline::Processor {
   public:

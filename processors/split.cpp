@@ -1,6 +1,7 @@
 #include "engine/runtime/error.h"
 #include "engine/text/regex/replacement.h"
 #include "processors/builtin.h"
+#include "processors/read_field.h"
 
 namespace penstock::processors {
 
@@ -23,14 +24,10 @@ class Split final : public pipeline::Processor {
           ignore_missing_(ignore_missing) {}
 
     Outcome run(Document& document) const override {
-        const Value* found = document.find(field_);
-        if (found == nullptr || found->is_null()) return missing(document, found);
-        if (!found->is_string()) {
-            return document::failure("field [" + field_.text() + "] of type [" +
-                                     std::string(document::java_type_name(*found)) +
-                                     "] cannot be cast to [java.lang.String]");
-        }
-        auto pieces = text::regex::split(separator_, found->as_string(), preserve_trailing_);
+        auto text = read_text(document, field_, ignore_missing_, "split");
+        if (!text) return text.error();
+        if (!*text) return Outcome::ok();
+        auto pieces = text::regex::split(separator_, **text, preserve_trailing_);
         if (!pieces) return pieces.error();
         auto* list = document.arena().make<document::Array>();
         list->reserve(pieces->size(), document.arena());
@@ -41,12 +38,6 @@ class Split final : public pipeline::Processor {
     }
 
   private:
-    Outcome missing(const Document& document, const Value* found) const {
-        if (ignore_missing_) return Outcome::ok();
-        if (found == nullptr) return document.get(field_).error();
-        return document::failure("field [" + field_.text() + "] is null, cannot split.");
-    }
-
     FieldPath field_, target_;
     Pattern separator_;
     bool preserve_trailing_;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "processors/read_field.h"
+
 namespace penstock::processors {
 
 using document::Arena;
@@ -24,27 +26,17 @@ class StringProcessor final : public pipeline::Processor {
 
     Outcome run(Document& document) const override {
         const Value* found = document.find(field_);
-        if (found == nullptr || found->is_null()) return missing(document, found);
-        Value value = *found;
-        if (value.is_array()) return each(document, value.as_array());
-        if (!value.is_string()) {
-            return document::failure("field [" + field_.text() + "] of type [" +
-                                     std::string(document::java_type_name(value)) +
-                                     "] cannot be cast to [java.lang.String]");
-        }
-        auto result = transform_(value.as_string(), document.arena());
+        if (found != nullptr && found->is_array()) return each(document, found->as_array());
+        auto text = read_text(document, field_, found, ignore_missing_);
+        if (!text) return text.error();
+        if (!*text) return Outcome::ok();
+        auto result = transform_(**text, document.arena());
         if (!result) return result.error();
-        if (in_place_ && is_same(value, *result)) return Outcome::ok();
+        if (in_place_ && is_same(**text, *result)) return Outcome::ok();
         return document.set(target_, *result);
     }
 
   private:
-    Outcome missing(const Document& document, const Value* found) const {
-        if (ignore_missing_) return Outcome::ok();
-        if (found == nullptr) return document.get(field_).error();
-        return document::failure("field [" + field_.text() + "] is null, cannot process it.");
-    }
-
     Outcome each(Document& document, const document::Array& items) const {
         Arena& arena = document.arena();
         auto* list = arena.make<document::Array>();
@@ -67,9 +59,9 @@ class StringProcessor final : public pipeline::Processor {
     }
 
     /// The transform handed its input back: nothing to write.
-    static bool is_same(Value before, Value after) {
-        return after.is_string() && after.as_string().data() == before.as_string().data() &&
-               after.as_string().size() == before.as_string().size();
+    static bool is_same(std::string_view before, Value after) {
+        return after.is_string() && after.as_string().data() == before.data() &&
+               after.as_string().size() == before.size();
     }
 
     FieldPath field_, target_;
