@@ -11,6 +11,8 @@ void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments)
     catalog.add(bytes());
     catalog.add(chunk(deployments));
     catalog.add(convert());
+    catalog.add(csv());
+    catalog.add(dissect());
     catalog.add(dot_expander());
     catalog.add(drop());
     catalog.add(fail());
@@ -20,6 +22,7 @@ void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments)
     catalog.add(inference(deployments));
     catalog.add(join());
     catalog.add(json());
+    catalog.add(kv());
     catalog.add(lowercase());
     catalog.add(pipeline_call());
     catalog.add(remove());

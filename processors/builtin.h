@@ -18,6 +18,8 @@ pipeline::ProcessorSpec append();
 pipeline::ProcessorSpec bytes();
 pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr deployments);
 pipeline::ProcessorSpec convert();
+pipeline::ProcessorSpec csv();
+pipeline::ProcessorSpec dissect();
 pipeline::ProcessorSpec dot_expander();
 pipeline::ProcessorSpec drop();
 pipeline::ProcessorSpec fail();
@@ -27,6 +29,7 @@ pipeline::ProcessorSpec html_strip();
 pipeline::ProcessorSpec inference(DeploymentDirectoryPtr deployments);
 pipeline::ProcessorSpec join();
 pipeline::ProcessorSpec json();
+pipeline::ProcessorSpec kv();
 pipeline::ProcessorSpec lowercase();
 pipeline::ProcessorSpec pipeline_call();  // pipeline.cpp; `pipeline` is a namespace
 pipeline::ProcessorSpec remove();
