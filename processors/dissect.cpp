@@ -362,7 +362,7 @@ pipeline::ProcessorSpec dissect() {
             "| `%{?key}`, `%{}` | Matched and left out. |\n"
             "| `%{*key}` with `%{&key}` | What the first finds is the name of a field, what the "
             "second finds its value. |\n\n"
-            "A pattern that cannot match is refused when the pipeline is loaded.",
+            "A pattern without keys, or with a wrong one, is refused when the pipeline is loaded.",
         .options = {pipeline::field_option("The string."),
                     pipeline::string_option("pattern", "Keys and the delimiters between them.",
                                             true),
