@@ -12,6 +12,8 @@ void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments)
     catalog.add(chunk(deployments));
     catalog.add(convert());
     catalog.add(csv());
+    catalog.add(date());
+    catalog.add(date_index_name());
     catalog.add(dissect());
     catalog.add(dot_expander());
     catalog.add(drop());

@@ -19,6 +19,8 @@ pipeline::ProcessorSpec bytes();
 pipeline::ProcessorSpec chunk(DeploymentDirectoryPtr deployments);
 pipeline::ProcessorSpec convert();
 pipeline::ProcessorSpec csv();
+pipeline::ProcessorSpec date();
+pipeline::ProcessorSpec date_index_name();
 pipeline::ProcessorSpec dissect();
 pipeline::ProcessorSpec dot_expander();
 pipeline::ProcessorSpec drop();

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "processors/builtin.h"
+#include "processors/java_floating.h"
 
 namespace penstock::processors {
 
@@ -19,10 +20,6 @@ using document::Value;
 namespace {
 
 using Parse = std::optional<Value> (*)(std::string_view text, Arena& arena);
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 bool equal_ignoring_case(std::string_view text, std::string_view lower) {
     if (text.size() != lower.size()) return false;
@@ -51,44 +48,6 @@ std::optional<Value> parse_integral(std::string_view text, Arena&) {
         static_cast<std::uint64_t>(std::numeric_limits<T>::max()) + (negative ? 1 : 0);
     if (magnitude > limit) return std::nullopt;
     return Value::integer(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
-}
-
-/// The number in `text` as Java's parseDouble and parseFloat read it: blanks around it, a last f or
-/// d, and hexadecimal digits with an exponent are allowed. Not a number and infinity are not: JSON
-/// has no way to write them.
-template <class T>
-std::optional<T> parse_java_floating(std::string_view text) {
-    auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
-    while (!text.empty() && is_blank(text.front()))
-        text.remove_prefix(1);
-    while (!text.empty() && is_blank(text.back()))
-        text.remove_suffix(1);
-    bool negative = text.starts_with('-');
-    if (negative || text.starts_with('+')) text.remove_prefix(1);
-    bool hex = text.starts_with("0x") || text.starts_with("0X");
-    if (hex) {
-        text.remove_prefix(2);
-        if (text.find_first_of("pP") == std::string_view::npos) return std::nullopt;
-    }
-    if (!text.empty() && std::string_view("fFdD").find(text.back()) != std::string_view::npos) {
-        text.remove_suffix(1);
-    }
-    // from_chars would read "inf" and "nan" too.
-    bool number = !text.empty() && (is_digit(text[0]) || text[0] == '.' || hex);
-    if (!number) return std::nullopt;
-    T value = 0;
-    auto format = hex ? std::chars_format::hex : std::chars_format::general;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, format);
-    if (end != text.data() + text.size()) return std::nullopt;
-    if (error == std::errc::result_out_of_range) {
-        // Too large or too small; only strtod tells which, and too small is zero.
-        std::string copy = (hex ? "0x" : "") + std::string(text);
-        if (std::strtod(copy.c_str(), nullptr) > 1) return std::nullopt;
-        value = 0;
-    } else if (error != std::errc()) {
-        return std::nullopt;
-    }
-    return negative ? -value : value;
 }
 
 std::optional<Value> parse_double(std::string_view text, Arena&) {

@@ -8,6 +8,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/http_server.h"
+#include "tools/serve/index_registry.h"
 #include "tools/serve/node.h"
 #include "tools/serve/response_format.h"
 
@@ -38,6 +39,13 @@ Response refused() {
     }
 }
 
+/// Names of indices in the path may have date mathematics.
+void resolve_names(const Node& node, Request& request) {
+    const auto index = request.parts.find("index");
+    if (node.indices && index != request.parts.end())
+        index->second = node.indices->resolve_names(index->second);
+}
+
 boost::asio::awaitable<Response> answer(const Router& router, Node& node, Request& request) {
     const auto begin = std::chrono::steady_clock::now();
     Response response;
@@ -46,6 +54,7 @@ boost::asio::awaitable<Response> answer(const Router& router, Node& node, Reques
         check_media_types(request);
         check_common_parameters(request);
         const Handler& handler = router.find(request);
+        resolve_names(node, request);
         authorize(node, request);
         response = co_await handler(request);
     } catch (...) {

@@ -205,8 +205,9 @@ awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteReque
 
 // ---- names to indices
 
-const WriteTarget& DocumentWriter::target(const std::string& name, bool require_alias,
+const WriteTarget& DocumentWriter::target(const std::string& given, bool require_alias,
                                           bool create) {
+    const std::string name = node_.indices->resolve_names(given);
     const WriteTarget& found = find_target(name, require_alias, create);
     authorize_index(node_, request_, found.index, name);
     return found;

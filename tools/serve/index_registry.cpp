@@ -9,6 +9,7 @@
 
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/date_math_name.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/index_settings.h"
 #include "tools/serve/json_tree.h"
@@ -200,9 +201,24 @@ void IndexRegistry::create_for_write(const std::string& name) {
     }
 }
 
+void IndexRegistry::set_clock(std::function<std::chrono::system_clock::time_point()> now) {
+    now_ = std::move(now);
+}
+
+std::string IndexRegistry::resolve_names(std::string_view names) const {
+    if (names.find('<') == std::string_view::npos) return std::string(names);
+    std::string resolved;
+    for (const std::string& name : split_list(names)) {
+        if (!resolved.empty()) resolved.push_back(',');
+        const std::string_view excluded = name.starts_with("-<") ? "-" : "";
+        resolved.append(excluded).append(resolve_date_math(name.substr(excluded.size()), now_()));
+    }
+    return resolved;
+}
+
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                                                const ExpandOptions& options) const {
-    return expand_names(expression, options, store_->names(), [this] { return all(); });
+    return expand_names(resolve_names(expression), options, store_->names(), [this] { return all(); });
 }
 
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
@@ -224,7 +240,8 @@ std::vector<std::string> IndexRegistry::filters(std::string_view expression,
     return filters;
 }
 
-WriteTarget IndexRegistry::write_target(const std::string& name, bool require_alias) const {
+WriteTarget IndexRegistry::write_target(const std::string& given, bool require_alias) const {
+    const std::string name = resolve_date_math(given, now_());
     WriteTarget target;
     target.index = name;
     auto known = metadata(name);

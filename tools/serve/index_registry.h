@@ -1,6 +1,8 @@
 // Names of indices: aliases, wildcards, settings and mappings beside the embedded index.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,6 +50,13 @@ class IndexRegistry {
     /// templates say. One that somebody else has made meanwhile is well. Throws ApiError.
     void create_for_write(const std::string& name);
     void set_auto_create(AutoCreate rules);
+    /// What names with date mathematics take for now, where it is not the system's time. Before the
+    /// first request.
+    void set_clock(std::function<std::chrono::system_clock::time_point()> now);
+    /// The name that one with date mathematics (`<logs-{now/d}>`) stands for, or a list of names
+    /// with commas; others as they are. `write_target` and `expand` take such names too. Throws
+    /// ApiError 400.
+    std::string resolve_names(std::string_view names) const;
     /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Throws ApiError 404
     /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
@@ -57,7 +66,7 @@ class IndexRegistry {
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;
     /// For one name of an index or alias. Throws ApiError 400 when an alias has several indices and
     /// none to write to, and when `require_alias` is set and it is none (404).
-    WriteTarget write_target(const std::string& name, bool require_alias = false) const;
+    WriteTarget write_target(const std::string& given, bool require_alias = false) const;
     /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several.
     std::string single(const std::string& name) const;
     /// Deletes index and metadata.
@@ -95,6 +104,7 @@ class IndexRegistry {
 
     std::shared_ptr<io::IndexStore> store_;
     std::unique_ptr<Impl> impl_;
+    std::function<std::chrono::system_clock::time_point()> now_ = std::chrono::system_clock::now;
 };
 
 }  // namespace penstock::serve

@@ -105,6 +105,7 @@ struct Server::Impl {
         if (!options.geoip_directory.empty())
             node.geoip = std::make_shared<processors::GeoIpDatabases>(options.geoip_directory);
         if (options.clock) node.now = [fixed = *options.clock] { return fixed; };
+        node.indices->set_clock(node.now);
         node.credentials = std::make_shared<Credentials>(options.data);
         node.remote_whitelist = remote_whitelist(options);
         if (!options.insecure) check_address(options.http, *node.credentials);
