@@ -19,6 +19,7 @@ void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments)
     catalog.add(drop());
     catalog.add(fail());
     catalog.add(foreach ());
+    catalog.add(grok());
     catalog.add(gsub());
     catalog.add(html_strip());
     catalog.add(inference(deployments));

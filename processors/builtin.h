@@ -26,6 +26,7 @@ pipeline::ProcessorSpec dot_expander();
 pipeline::ProcessorSpec drop();
 pipeline::ProcessorSpec fail();
 pipeline::ProcessorSpec foreach ();
+pipeline::ProcessorSpec grok();
 pipeline::ProcessorSpec gsub();
 pipeline::ProcessorSpec html_strip();
 pipeline::ProcessorSpec inference(DeploymentDirectoryPtr deployments);

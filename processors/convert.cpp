@@ -1,12 +1,9 @@
 #include <arpa/inet.h>
 
-#include <charconv>
-#include <cstdlib>
-#include <limits>
 #include <optional>
 
 #include "processors/builtin.h"
-#include "processors/java_floating.h"
+#include "processors/number_text.h"
 
 namespace penstock::processors {
 
@@ -39,33 +36,21 @@ std::optional<Value> parse_integral(std::string_view text, Arena&) {
     bool hex = text.substr(negative ? 1 : 0).starts_with("0x");
     if (negative || text.starts_with('+')) text.remove_prefix(1);
     if (hex) text.remove_prefix(2);
-    std::uint64_t magnitude = 0;
-    auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), magnitude, hex ? 16 : 10);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size())
-        return std::nullopt;
-    std::uint64_t limit =
-        static_cast<std::uint64_t>(std::numeric_limits<T>::max()) + (negative ? 1 : 0);
-    if (magnitude > limit) return std::nullopt;
-    return Value::integer(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
+    std::optional<std::int64_t> value = parse_java_integer<T>(text, negative, hex ? 16 : 10);
+    if (!value) return std::nullopt;
+    return Value::integer(*value);
 }
 
 std::optional<Value> parse_double(std::string_view text, Arena&) {
-    std::optional<double> value = parse_java_floating<double>(text);
+    std::optional<double> value = parse_java_double(text);
     if (!value) return std::nullopt;
     return Value::floating(*value);
 }
 
-/// A Java float prints as the shortest decimal that reads back as that float (1.1, not 1.10000002):
-/// the double nearest to that decimal prints the same.
 std::optional<Value> parse_float(std::string_view text, Arena&) {
-    std::optional<float> value = parse_java_floating<float>(text);
+    std::optional<double> value = parse_java_float(text);
     if (!value) return std::nullopt;
-    char shortest[64];
-    char* end = std::to_chars(shortest, shortest + sizeof shortest, *value).ptr;
-    double nearest = 0;
-    std::from_chars(shortest, end, nearest);
-    return Value::floating(nearest);
+    return Value::floating(*value);
 }
 
 std::optional<Value> parse_boolean(std::string_view text, Arena&) {

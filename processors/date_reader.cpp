@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "processors/java_floating.h"
+#include "processors/number_text.h"
 
 namespace penstock::processors {
 
@@ -31,7 +31,7 @@ std::optional<std::int64_t> parse_long(std::string_view text, int base = 10) {
 
 /// Seconds with a fraction, to the millisecond.
 std::optional<ZonedTime> read_seconds(std::string_view text) {
-    const auto seconds = parse_java_floating<double>(text);
+    const auto seconds = parse_java_double(text);
     if (!seconds) return std::nullopt;
     const double millis = *seconds * 1000.0;
     constexpr auto limit = static_cast<double>(std::numeric_limits<std::int64_t>::max());

@@ -1,17 +1,17 @@
-// Floating-point numbers as Java reads them from text.
-#pragma once
+#include "processors/number_text.h"
 
-#include <charconv>
 #include <cstdlib>
-#include <optional>
 #include <string>
-#include <string_view>
 
 namespace penstock::processors {
 
-/// The number in `text` as Java's parseDouble and parseFloat read it: blanks around it, a last f or
-/// d, and hexadecimal digits with an exponent are allowed. Not a number and infinity are not: JSON
-/// has no way to write them.
+namespace {
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/// What parse_java_double and parse_java_float have in common.
 template <class T>
 std::optional<T> parse_java_floating(std::string_view text) {
     auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
@@ -30,8 +30,7 @@ std::optional<T> parse_java_floating(std::string_view text) {
         text.remove_suffix(1);
     }
     // from_chars would read "inf" and "nan" too.
-    const bool number =
-        !text.empty() && ((text[0] >= '0' && text[0] <= '9') || text[0] == '.' || hex);
+    bool number = !text.empty() && (is_digit(text[0]) || text[0] == '.' || hex);
     if (!number) return std::nullopt;
     T value = 0;
     auto format = hex ? std::chars_format::hex : std::chars_format::general;
@@ -46,6 +45,22 @@ std::optional<T> parse_java_floating(std::string_view text) {
         return std::nullopt;
     }
     return negative ? -value : value;
+}
+
+}  // namespace
+
+std::optional<double> parse_java_double(std::string_view text) {
+    return parse_java_floating<double>(text);
+}
+
+std::optional<double> parse_java_float(std::string_view text) {
+    std::optional<float> value = parse_java_floating<float>(text);
+    if (!value) return std::nullopt;
+    char shortest[64];
+    char* end = std::to_chars(shortest, shortest + sizeof shortest, *value).ptr;
+    double nearest = 0;
+    std::from_chars(shortest, end, nearest);
+    return nearest;
 }
 
 }  // namespace penstock::processors
