@@ -1,12 +1,15 @@
 #include "processors/builtin.h"
 
 #include "processors/deployment_directory.h"
+#include "processors/user_agent/parser.h"
 
 namespace penstock::processors {
 
-void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments) {
+void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments,
+                 UserAgentParsersPtr user_agents) {
     if (!deployments)
         deployments = std::make_shared<DeploymentDirectory>(nullptr, std::set<std::string>());
+    if (!user_agents) user_agents = std::make_shared<const UserAgentParsers>();
     catalog.add(append());
     catalog.add(bytes());
     catalog.add(chunk(deployments));
@@ -36,6 +39,7 @@ void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments)
     catalog.add(trim());
     catalog.add(uppercase());
     catalog.add(urldecode());
+    catalog.add(user_agent(std::move(user_agents)));
 }
 
 }  // namespace penstock::processors

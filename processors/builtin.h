@@ -9,10 +9,14 @@ namespace penstock::processors {
 
 class DeploymentDirectory;
 using DeploymentDirectoryPtr = std::shared_ptr<const DeploymentDirectory>;
+class UserAgentParsers;
+using UserAgentParsersPtr = std::shared_ptr<const UserAgentParsers>;
 
 /// Adds all of them. Each is in a file of its name. Those that use models look their deployments up
-/// in `deployments`; without it none are declared.
-void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments = nullptr);
+/// in `deployments`; without it none are declared. Files that `user_agent` names are in
+/// `user_agents`; without it there are none but the one that comes with the program.
+void add_builtin(pipeline::Catalog& catalog, DeploymentDirectoryPtr deployments = nullptr,
+                 UserAgentParsersPtr user_agents = nullptr);
 
 pipeline::ProcessorSpec append();
 pipeline::ProcessorSpec bytes();
@@ -43,5 +47,6 @@ pipeline::ProcessorSpec split();
 pipeline::ProcessorSpec trim();
 pipeline::ProcessorSpec uppercase();
 pipeline::ProcessorSpec urldecode();
+pipeline::ProcessorSpec user_agent(UserAgentParsersPtr parsers);
 
 }  // namespace penstock::processors

@@ -50,7 +50,8 @@ class Reader {
     void read_entry(const Node::Entry& entry) {
         static const std::vector<std::string_view> known = {
             "data_directory", "model_directories",  "plugin_directories", "pipeline_directories",
-            "deployments",    "allowed_processors", "cpu_threads",        "index"};
+            "deployments",    "allowed_processors", "cpu_threads",        "index",
+            "user_agent"};
         if (entry.key == "data_directory") {
             if (auto path = text(entry.value, entry.key))
                 configuration_.data_directory = resolve(*path);
@@ -69,6 +70,8 @@ class Reader {
             configuration_.cpu_threads = static_cast<int>(integer(entry.value, entry.key, 0, 4096));
         } else if (entry.key == "index") {
             read_index(entry.value);
+        } else if (entry.key == "user_agent") {
+            read_user_agent(entry.value);
         } else {
             unknown(entry, "", known);
         }
@@ -163,6 +166,24 @@ class Reader {
                            entry.value.describe());
             } else {
                 unknown(entry, " in [index]", {"survive_power_loss", "exact_limit"});
+            }
+        }
+    }
+
+    void read_user_agent(const Node& node) {
+        if (!node.is_map()) {
+            return report(node.position,
+                          "option [user_agent] expects a map, found " + node.describe());
+        }
+        for (const auto& entry : node.entries) {
+            if (entry.key == "directory") {
+                if (auto path = text(entry.value, "user_agent.directory"))
+                    configuration_.user_agent_directory = resolve(*path);
+            } else if (entry.key == "cache_size") {
+                configuration_.user_agent_cache_size = static_cast<std::size_t>(
+                    integer(entry.value, "user_agent.cache_size", 0, 1'000'000));
+            } else {
+                unknown(entry, " in [user_agent]", {"directory", "cache_size"});
             }
         }
     }

@@ -23,6 +23,9 @@ struct Configuration {
     int allowed_processors = 0;  ///< for all allocations together; 0: what the machine has
     int cpu_threads = 0;         ///< of the pool that runs pipelines; 0: what the machine has
     io::IndexStoreOptions index;
+    /// Files that `user_agent` processors name; empty: `ingest-user-agent` in the data directory.
+    std::filesystem::path user_agent_directory;
+    std::size_t user_agent_cache_size = 1000;  ///< results that each of them remembers
 };
 
 /// Reads `file`; without one the environment's PENSTOCK_CONFIG, else ./penstock.yml when it is

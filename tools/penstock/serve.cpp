@@ -27,6 +27,7 @@ struct Options {
     std::string compat = "elasticsearch:9";
     std::string clock;
     std::string geoip_dir;
+    std::string user_agent_dir;
     std::string node_name = "penstock";
     std::string cluster_name = "penstock";
     std::string certificate;
@@ -104,6 +105,7 @@ void raise_file_limit() {
 int run_server(const CommonOptions& common, const Options& options) {
     Workspace workspace(common);
     if (!options.data.empty()) workspace.set_data_directory(options.data);
+    if (!options.user_agent_dir.empty()) workspace.set_user_agent_directory(options.user_agent_dir);
     workspace.open_to_any_deployment();
     // Where clients put models.
     const fs::path models = workspace.configuration().data_directory / "models";
@@ -172,6 +174,11 @@ void add_serve(CommandLine& line) {
     command
         ->add_option("--geoip-dir", options->geoip_dir,
                      "Directory of MaxMind databases (*.mmdb), opened at the start")
+        ->type_name("DIRECTORY");
+    command
+        ->add_option("--user-agent-dir", options->user_agent_dir,
+                     "Directory of files (*.yml) for the regex_file of user_agent processors; "
+                     "else the configuration's")
         ->type_name("DIRECTORY");
     command->add_option("--node-name", options->node_name, "Name of this node")
         ->capture_default_str();

@@ -11,7 +11,7 @@
 #include "engine/plugin/backend_adapter.h"
 #include "engine/plugin/log.h"
 #include "engine/plugin/processor_adapter.h"
-#include "processors/builtin.h"
+#include "processors/user_agent/parser.h"
 #include "tools/penstock/pipeline_files.h"
 
 namespace penstock::tools {
@@ -96,6 +96,10 @@ void Workspace::set_data_directory(fs::path directory) {
     configuration_.data_directory = std::move(directory);
 }
 
+void Workspace::set_user_agent_directory(fs::path directory) {
+    configuration_.user_agent_directory = std::move(directory);
+}
+
 void Workspace::add_model_directory(fs::path directory) {
     configuration_.model_directories.push_back(std::move(directory));
 }
@@ -151,10 +155,20 @@ processors::DeploymentDirectoryPtr Workspace::deployment_directory() {
     return directory_;
 }
 
+processors::UserAgentParsersPtr Workspace::user_agents() {
+    if (!user_agents_) {
+        fs::path directory = configuration_.user_agent_directory;
+        if (directory.empty()) directory = configuration_.data_directory / "ingest-user-agent";
+        user_agents_ = std::make_shared<const processors::UserAgentParsers>(
+            std::move(directory), configuration_.user_agent_cache_size);
+    }
+    return user_agents_;
+}
+
 const pipeline::Catalog& Workspace::catalog() {
     if (!catalog_) {
         catalog_ = std::make_unique<pipeline::Catalog>();
-        processors::add_builtin(*catalog_, deployment_directory());
+        processors::add_builtin(*catalog_, deployment_directory(), user_agents());
         plugin::add_processors(*catalog_, plugins().load());
     }
     return *catalog_;

@@ -13,6 +13,7 @@
 #include "engine/pipeline/pipeline.h"
 #include "engine/plugin/loader.h"
 #include "engine/runtime/runtime.h"
+#include "processors/builtin.h"
 #include "processors/deployment_directory.h"
 #include "tools/penstock/configuration.h"
 
@@ -41,6 +42,8 @@ class Workspace {
     const Configuration& configuration() const { return configuration_; }
     /// Before anything is opened.
     void set_data_directory(std::filesystem::path directory);
+    /// Before catalog().
+    void set_user_agent_directory(std::filesystem::path directory);
     /// Before models().
     void add_model_directory(std::filesystem::path directory);
     /// Pipelines may name deployments that are not declared: they come and go. Before catalog().
@@ -51,6 +54,7 @@ class Workspace {
     std::shared_ptr<const inference::ModelStore> models();
     std::shared_ptr<inference::Deployments> deployments();
     processors::DeploymentDirectoryPtr deployment_directory();
+    processors::UserAgentParsersPtr user_agents();
     /// Built-in processors and those of the plugins.
     const pipeline::Catalog& catalog();
 
@@ -79,6 +83,7 @@ class Workspace {
     std::shared_ptr<const inference::ModelStore> models_;
     std::shared_ptr<inference::Deployments> deployments_;
     processors::DeploymentDirectoryPtr directory_;
+    processors::UserAgentParsersPtr user_agents_;
     std::unique_ptr<pipeline::Catalog> catalog_;
     bool any_deployment_ = false;
 };
