@@ -228,6 +228,40 @@ void write_address(JsonWriter& json, const Node& node) {
     json.member("publish_address", node.publish_address);
 }
 
+/// A module of Elasticsearch whose processors are here: clients and their tests look for it by
+/// name.
+struct Module {
+    std::string_view name;
+    std::string_view description;
+    std::string_view class_name;  // behind the product's package
+    std::string_view processor;   // one that there is when the module is
+};
+constexpr std::array<Module, 2> kModules{{
+    {"ingest-common", "Ingest processors that need nothing but the document",
+     "ingest.common.IngestCommonPlugin", "grok"},
+    {"ingest-user-agent", "Ingest processor that takes user agents apart",
+     "ingest.useragent.IngestUserAgentPlugin", "user_agent"},
+}};
+
+void write_module(JsonWriter& json, const Node& node, const Module& module) {
+    const bool elasticsearch = node.compat.is_elasticsearch();
+    const std::string product = elasticsearch ? "elasticsearch" : "opensearch";
+    json.object([&] {
+        json.member("name", module.name);
+        json.member("version", node.compat.number());
+        json.member(product + "_version", node.compat.number());
+        json.member("java_version", elasticsearch ? "17" : "11");
+        json.member("description", module.description);
+        json.member("classname", "org." + product + "." + std::string(module.class_name));
+        if (!elasticsearch) json.member("custom_foldername", "");
+        json.member_array("extended_plugins", [] {});
+        json.member("has_native_controller", false);
+        if (!elasticsearch) return;
+        json.member("licensed", false);
+        json.member("is_official", true);
+    });
+}
+
 void write_info(JsonWriter& json, const Node& node, const Metrics& metrics) {
     constexpr std::int64_t largest_body = 100 * 1024 * 1024;
     write_identity(json, node);
@@ -253,7 +287,12 @@ void write_info(JsonWriter& json, const Node& node, const Metrics& metrics) {
     }
     if (metrics.want("plugins")) {
         json.member_array("plugins", [] {});
-        json.member_array("modules", [] {});
+        json.member_array("modules", [&] {
+            for (const Module& module : kModules) {
+                if (node.catalog->find(module.processor) != nullptr)
+                    write_module(json, node, module);
+            }
+        });
     }
     if (metrics.want("ingest")) {
         json.member_object("ingest", [&] {

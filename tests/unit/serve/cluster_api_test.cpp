@@ -144,6 +144,11 @@ TEST_F(ClusterApi, NodesInfo) {
     expect_has(info, R"("roles":["data","ingest","master","ml"])");
     expect_has(info, R"("publish_address":"127.0.0.1:9200")");
     expect_has(info, R"({"type":"set"})");
+    expect_has(get("/_nodes/plugins"), R"("modules":[{"name":"ingest-common","version":")" +
+                                           node.compat.number() + R"(","elasticsearch_version":")");
+    expect_has(info, R"("classname":"org.elasticsearch.ingest.useragent.IngestUserAgentPlugin",)"
+                     R"("extended_plugins":[],"has_native_controller":false,"licensed":false,)"
+                     R"("is_official":true}])");
     const std::string http = get("/_nodes/http");
     expect_has(http, R"("http":{)");
     EXPECT_EQ(http.find("\"ingest\":{"), std::string::npos);
