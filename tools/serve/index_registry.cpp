@@ -218,7 +218,8 @@ std::string IndexRegistry::resolve_names(std::string_view names) const {
 
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                                                const ExpandOptions& options) const {
-    return expand_names(resolve_names(expression), options, store_->names(), [this] { return all(); });
+    return expand_names(resolve_names(expression), options, store_->names(),
+                        [this] { return all(); });
 }
 
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
