@@ -1,5 +1,6 @@
 #include "engine/document/path.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -48,6 +49,8 @@ Result<FieldPath> FieldPath::parse(std::string_view text, AccessPattern access) 
     while (end > begin && text[end - 1] == '.')
         --end;
     if (begin == end) return failure("path [" + path.text_ + "] is not valid");
+    std::string_view keys = text.substr(begin, end - begin);
+    path.segments_.reserve(static_cast<std::size_t>(std::count(keys.begin(), keys.end(), '.')) + 1);
     for (std::size_t at = begin; at <= end;) {
         std::size_t dot = std::min(text.find('.', at), end);
         std::string_view key = text.substr(at, dot - at);
