@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -136,6 +138,15 @@ class Trimmer {
     std::optional<CharacterClass> class_;
 };
 
+/// So that a part of a text is looked up without a copy.
+struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+        return std::hash<std::string_view>()(text);
+    }
+};
+using Keys = std::unordered_set<std::string, TextHash, std::equal_to<>>;
+
 /// Which keys become fields.
 class KeyFilter {
   public:
@@ -146,14 +157,16 @@ class KeyFilter {
         if (included) included_.emplace(included->begin(), included->end());
     }
 
+    /// The keys named to be included.
+    Keys named() const { return included_.value_or(Keys()); }
     bool passes(std::string_view key) const {
         if (included_ && !included_->contains(key)) return false;
         return excluded_.empty() || !excluded_.contains(key);
     }
 
   private:
-    std::optional<std::set<std::string, std::less<>>> included_;
-    std::set<std::string, std::less<>> excluded_;
+    std::optional<Keys> included_;
+    Keys excluded_;
 };
 
 /// The options, prepared.
@@ -174,7 +187,12 @@ struct Options {
 class KeyValue final : public pipeline::Processor {
   public:
     explicit KeyValue(Options options) : options_(std::move(options)) {
-        if (options_.target.is_constant()) constant_prefix_ = path_prefix(options_.target.text());
+        if (!options_.target.is_constant()) return;
+        constant_prefix_ = path_prefix(options_.target.text());
+        for (const std::string& key : options_.keys.named()) {
+            auto path = FieldPath::parse(constant_prefix_ + key, options_.access);
+            if (path && options_.keys.passes(key)) paths_.emplace(key, std::move(*path));
+        }
     }
 
     Outcome run(Document& document) const override {
@@ -259,26 +277,29 @@ class KeyValue final : public pipeline::Processor {
         Arena& arena = writer.document.arena();
         auto key = options_.key_trimmer.trim(part.substr(0, split.begin()), arena);
         if (!key) return key.error();
-        if (!options_.keys.passes(*key)) return Outcome::ok();
+        auto prepared = paths_.empty() ? paths_.end() : paths_.find(*key);
+        if (prepared == paths_.end() && !options_.keys.passes(*key)) return Outcome::ok();
         std::string_view value = part.substr(split.end());
         if (options_.strip_brackets) value = strip_brackets(value, arena);
         auto trimmed = options_.value_trimmer.trim(value, arena);
         if (!trimmed) return trimmed.error();
-        return write(writer, *key, Value::string(*trimmed));
+        // A part of the field's text, which stays where it is.
+        Value taken = Value::string(*trimmed);
+        if (prepared != paths_.end()) return write(writer.document, prepared->second, taken);
+        writer.path.resize(writer.prefix_size);
+        writer.path += *key;
+        auto path = FieldPath::parse(writer.path, options_.access);
+        return path ? write(writer.document, *path, taken) : Outcome(path.error());
     }
 
-    /// A value is a part of the field's text, which stays where it is.
-    Outcome write(Writer& writer, std::string_view key, Value value) const {
-        writer.path.resize(writer.prefix_size);
-        writer.path += key;
-        auto path = FieldPath::parse(writer.path, options_.access);
-        if (!path) return path.error();
-        bool repeated = writer.document.has(*path);
-        return repeated ? writer.document.append(*path, value) : writer.document.set(*path, value);
+    static Outcome write(Document& document, const FieldPath& path, Value value) {
+        return document.has(path) ? document.append(path, value) : document.set(path, value);
     }
 
     Options options_;
     std::string constant_prefix_;
+    /// Of keys that are known beforehand.
+    std::unordered_map<std::string, FieldPath, TextHash, std::equal_to<>> paths_;
 };
 
 /// Reports at `option` what is wrong with its regular expression.
