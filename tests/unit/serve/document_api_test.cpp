@@ -4,6 +4,7 @@
 
 #include "processors/builtin.h"
 #include "tests/unit/serve/fixture.h"
+#include "tools/serve/date_math_name.h"
 #include "tools/serve/source_filter.h"
 
 namespace penstock::serve {
@@ -45,6 +46,77 @@ TEST_F(DocumentApi, TellsWhereANewDocumentIs) {
     const std::string path = "/books/_doc/a%20b%2F%0D%0AX%3A%E2%9D%A4?routing=r%26s";
     EXPECT_EQ(location(path), path);
     EXPECT_EQ(call("GET", path).status, 200);
+}
+
+TEST_F(DocumentApi, NamesWithDatesAreWorkedOut) {
+    node.indices->set_clock(
+        [] { return std::chrono::system_clock::time_point(std::chrono::seconds(1'693'224'000)); });
+    node.pipelines->put("monthly",
+                        R"({"processors":[{"date_index_name":{"field":"at","date_rounding":"M",)"
+                        R"("index_name_prefix":"events-"}}]})");
+    const std::string document = R"({"at":"2016-04-22T16:32:14.968Z"})";
+    EXPECT_THAT(call("PUT", "/events/_doc/1?pipeline=monthly", document).body,
+                HasSubstr(R"("_index":"events-2016-04-01")"));
+    EXPECT_EQ(source("events-2016-04-01", "1"), document);
+    EXPECT_FALSE(node.indices->exists("events"));
+    const std::string answer = call("POST", "/_bulk",
+                                    R"({"index":{"_index":"x","_id":"2","pipeline":"monthly"}})"
+                                    "\n" +
+                                        document +
+                                        "\n"
+                                        R"({"index":{"_index":"<logs-{now/d}>","_id":"3"}})" +
+                                        "\n{}\n")
+                                   .body;
+    EXPECT_THAT(answer, HasSubstr(R"("_index":"events-2016-04-01","_id":"2")"));
+    EXPECT_THAT(answer, HasSubstr(R"("_index":"logs-2023.08.28","_id":"3")"));
+    EXPECT_EQ(source("%3Clogs-%7Bnow%2Fd%7D%3E", "3"), "{}");
+    EXPECT_THAT(call("PUT", "/%3Clogs-%7Bnow%2Fq%7D%3E/_doc/1", "{}").body,
+                HasSubstr("unit [q] not supported for date math [/q]"));
+}
+
+TEST(DateMathName, ResolvesAsElasticsearchDoes) {
+    const auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'693'264'000));
+    // It is 2023-08-28T23:06:40Z.
+    const std::vector<std::pair<std::string_view, std::string_view>> names = {
+        {"plain", "plain"},
+        {"<plain>", "plain"},
+        {"<logs-{now/d}>", "logs-2023.08.28"},
+        {"<logs-{now/M}>", "logs-2023.08.01"},
+        {"<logs-{now/M{uuuu.MM}}>", "logs-2023.08"},
+        {"<logs-{now/M-1M{uuuu.MM}}-a>", "logs-2023.07-a"},
+        {"<logs-{now/d{uuuu.MM.dd|+12:00}}>", "logs-2023.08.29"},
+        {"<logs-{now/d{uuuu.MM.dd|Asia/Tokyo}}>", "logs-2023.08.29"},
+        {"<{now/y{uuuu}}-{now-1w{uuuuMMdd}}>", "2023-20230821"},
+        {"<{2016-04-22||/M{uuuu-MM-dd}}>", "2016-04-01"},
+        {"<{20160422||+1d{uuuuMMdd|UTC}}>", "20160423"},
+        {"<elastic\\{ON\\}-{now/M}>", "elastic{ON}-2023.08.01"},
+        {"<{2023-03-26 00:00||+1d{uuuu-MM-dd HH:mm|Europe/Amsterdam}}>", "2023-03-27 00:00"},
+        {"<{2023-03-26 00:00||+24h{uuuu-MM-dd HH:mm|Europe/Amsterdam}}>", "2023-03-27 01:00"},
+    };
+    for (const auto& [name, resolved] : names)
+        EXPECT_EQ(resolve_date_math(name, now), resolved) << name;
+    const std::vector<std::pair<std::string_view, std::string_view>> refused = {
+        {"<>", "nothing captured"},
+        {"<a-{now/d>", "date math placeholder is open ended"},
+        {"<a-}>", "invalid character at position [3]"},
+        {"<{now/d{}}>", "missing date format"},
+        {"<{now/d{uuuu{}}>", "invalid character in placeholder at position [12]"},
+        {"<{now/d{yyyyb}}>", "Invalid format: [yyyyb]: Unknown pattern letter: b"},
+        {"<{now/d{yyyy|PST}}>", "Unknown time-zone ID: PST"},
+        {"<{tomorrow}>", "failed to parse date field [tomorrow] with format [uuuu.MM.dd]"},
+        {"<{now/2d}>", "rounding `/` can only be used on single unit types [/2d]"},
+        {"<{now+}>", "truncated date math [+]"},
+        {"<{now*1d}>", "operator not supported for date math [*1d]"},
+    };
+    for (const auto& [name, why] : refused) {
+        try {
+            resolve_date_math(name, now);
+            ADD_FAILURE() << name;
+        } catch (const ApiError& error) {
+            EXPECT_EQ(error.status(), 400);
+            EXPECT_THAT(error.reason(), HasSubstr(std::string(why)));
+        }
+    }
 }
 
 TEST_F(DocumentApi, WritesReadsAndDeletesOne) {
