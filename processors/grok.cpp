@@ -17,7 +17,6 @@ using document::Value;
 using pipeline::Node;
 using pipeline::OptionType;
 using text::regex::RubyMatcher;
-using text::regex::RubyPattern;
 
 namespace {
 

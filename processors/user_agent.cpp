@@ -171,7 +171,9 @@ pipeline::ProcessorSpec user_agent(UserAgentParsersPtr parsers) {
             "The names come from [uap-core](https://github.com/ua-parser/uap-core), or from a file "
             "of your own in its format: `*.yml` in the directory that `user_agent.directory` in "
             "`penstock.yml`, or `penstock serve --user-agent-dir`, names; else in "
-            "`ingest-user-agent` in the data directory. A file is read once. All of `$1` to `$9` "
+            "`ingest-user-agent` in the data directory. A file is read once. An expression "
+            "that needs more than a million steps on a text fails the document. All of `$1` to "
+            "`$9` "
             "in replacements are filled in, as uap-core says; Elasticsearch knows only `$1` in a "
             "name.",
         .options =

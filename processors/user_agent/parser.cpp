@@ -139,6 +139,7 @@ void read_list(const Node& root, const ListFormat& format, const std::string& fi
 
 LiteralFilter make_filter(const std::deque<Rule>& rules) {
     std::vector<std::vector<std::string>> literals;
+    literals.reserve(rules.size());
     for (const Rule& rule : rules)
         literals.push_back(required_literals(rule.regex()));
     return LiteralFilter(literals);
