@@ -211,15 +211,19 @@ class Names(ToolTest):
 
     def test_configuration(self):
         values = {"deployments": "{}", "allowed_processors": "1", "cpu_threads": "1", "index.exact_limit": "5",
-                  "index.survive_power_loss": "false"}
+                  "index.survive_power_loss": "false", "user_agent.cache_size": "0"}
         names = table_names("docs/commands.md", "option")
         self.assertGreater(len(names), 7)
-        text = ""
+        text, nested = "", {}
         for name in names:
             outer, _, inner = name.partition(".")
             value = values.get(name, "x")
-            text += f"{outer}: {{{inner}: {value}}}\n" if inner else f"{outer}: {value}\n"
-        text = re.sub(r"index: \{(.*)\}\nindex: \{(.*)\}\n", r"index: {\1, \2}\n", text)
+            if inner:
+                nested.setdefault(outer, []).append(f"{inner}: {value}")
+            else:
+                text += f"{outer}: {value}\n"
+        for outer, members in nested.items():
+            text += f"{outer}: {{{', '.join(members)}}}\n"
         self.write("all.yml", text)
         self.penstock("deployment", "list", "--config", "all.yml")
 
