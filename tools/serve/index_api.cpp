@@ -59,32 +59,13 @@ Response acknowledged() {
     return Response::json(R"({"acknowledged":true})");
 }
 
-/// A header's text between quotes: what is not plain ASCII as its code, as Elasticsearch writes it.
-std::string header_text(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte > 0x7E || c == '%') {
-            constexpr std::string_view kHex = "0123456789ABCDEF";
-            out += {'%', kHex[byte >> 4U], kHex[byte & 15U]};
-            continue;
-        }
-        if (c == '"' || c == '\\') out.push_back('\\');
-        out.push_back(c);
-    }
-    return out + '"';
-}
-
 /// Says what the mappings in `body` (or below `template` in it) ask for in vain.
 Response with_warnings(Response response, const Node& node, const JsonTree& body) {
     const JsonTree* inner = body.find("template");
     const JsonTree* mappings = (inner == nullptr ? body : *inner).find("mappings");
     if (mappings == nullptr) return response;
-    const std::string agent = std::string("299 ") +
-                              (node.compat.is_elasticsearch() ? "Elasticsearch-" : "OpenSearch-") +
-                              node.compat.number() + "-unknown ";
     for (const std::string& text : ignored_options(normalise_mappings(*mappings)))
-        response.headers.emplace_back("Warning", agent + header_text(text));
+        add_warning(response, node.compat, text);
     return response;
 }
 

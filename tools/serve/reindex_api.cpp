@@ -2,6 +2,7 @@
 #include "engine/runtime/await.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/reindex_job.h"
+#include "tools/serve/response_format.h"
 #include "tools/serve/task_json.h"
 
 namespace penstock::serve {
@@ -27,15 +28,21 @@ awaitable<Response> start(Node& node, Request& request, ReindexKind kind) {
     origin.headers = task_headers(request);
     ReindexRequest asked = parse_reindex(kind, origin.index, origin.query, origin.body);
     const bool wait = asked.wait_for_completion;
+    const std::vector<std::string> warnings = std::move(asked.warnings);
+    const auto with_warnings = [&](Response response) {
+        for (const std::string& text : warnings)
+            add_warning(response, node.compat, text);
+        return response;
+    };
     const auto run = co_await start_reindex(node, std::move(asked), std::move(origin));
     if (!wait) {
         std::string out;
         document::JsonWriter json(out);
         json.object([&] { json.member("task", task_id(node, run->task->number())); });
-        co_return Response::json(std::move(out));
+        co_return with_warnings(Response::json(std::move(out)));
     }
     co_await job::TaskManager::wait(run->task, milliseconds(-1));
-    co_return Response::json(run->body, run->status);
+    co_return with_warnings(Response::json(run->body, run->status));
 }
 
 // ---- rethrottle

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <map>
 
+#include "engine/io/sorted_source.h"
 #include "engine/job/chain_source.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/json_body.h"
@@ -134,15 +135,21 @@ void add_pipelines(Node& node, const ReindexRequest& request, const Plan& plan,
 
 // ---- reading
 
-/// The request's query, and what an alias shows of the index.
-std::shared_ptr<const io::Query> query_of(const ReindexRequest& request, const Plan& plan,
-                                          const std::string& index) {
+/// What an alias shows of an index; null: all.
+std::shared_ptr<const io::Query> filter_of(const Plan& plan, const std::string& index) {
     const auto found = plan.filters.find(index);
-    if (found == plan.filters.end()) return request.query;
+    if (found == plan.filters.end()) return nullptr;
     std::vector<std::shared_ptr<const io::Query>> filters;
     for (const std::string& filter : found->second)
         filters.push_back(io::Query::parse(filter));
-    return io::Query::filtered(request.query, std::move(filters));
+    return io::Query::filtered(nullptr, std::move(filters));
+}
+
+/// The request's query, and what an alias shows of the index.
+std::shared_ptr<const io::Query> query_of(const ReindexRequest& request, const Plan& plan,
+                                          const std::string& index) {
+    const auto filter = filter_of(plan, index);
+    return filter ? io::Query::filtered(request.query, {filter}) : request.query;
 }
 
 /// Its documents can be searched for, and not copied.
@@ -156,8 +163,33 @@ void check_source(Node& node, const std::string& index,
                            "] didn't store _source");
 }
 
+std::vector<std::unique_ptr<io::Source>> open_sorted_sources(Node& node,
+                                                             const ReindexRequest& request,
+                                                             const Plan& plan) {
+    io::SortedOptions options;
+    if (plan.indices.size() > kMostConnections) {
+        throw illegal_argument("[sort] over [" + std::to_string(plan.indices.size()) +
+                               "] indices is too much: at most [" +
+                               std::to_string(kMostConnections) + "]");
+    }
+    for (const std::string& index : plan.indices) {
+        io::SortedPart& part = options.parts.emplace_back();
+        part.index = index;
+        part.filter = filter_of(plan, index);
+        if (const auto bound = plan.last_offsets.find(index); bound != plan.last_offsets.end())
+            part.last_seq_no = static_cast<std::int64_t>(bound->second);
+    }
+    options.query = request.query;
+    options.sort = request.sort;
+    options.slices = plan.slices;
+    if (request.max_docs)
+        options.window = std::min<std::size_t>(options.window, *request.max_docs + request.size);
+    return io::open_sorted(*node.store, options);
+}
+
 std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexRequest& request,
                                                       const Plan& plan) {
+    if (!request.sort.empty()) return open_sorted_sources(node, request, plan);
     const bool all_at_once = plan.slices > 1 || plan.indices.size() <= kOpenAtOnce;
     std::vector<std::vector<job::ChainPart>> chains(plan.slices);
     for (const std::string& index : plan.indices) {

@@ -6,6 +6,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/reindex_remote.h"
+#include "tools/serve/search_request.h"
 
 namespace penstock::serve {
 
@@ -99,7 +100,11 @@ class Reader {
             const std::string_view key = member.key();
             if (key == "conflicts") {
                 conflicts(text_of(name_, member));
-            } else if (key == "max_docs" || (key == "size" && copies)) {
+            } else if (key == "max_docs") {
+                max_docs(integer_of(name_, member));
+            } else if (key == "size" && copies) {
+                out_.warnings.emplace_back(
+                    "Deprecated field [size] used, expected [max_docs] instead");
                 max_docs(integer_of(name_, member));
             } else if (key == "script" && out_.kind != ReindexKind::delete_by_query) {
                 throw not_supported(name_, "[script]", "use [pipeline]");
@@ -176,8 +181,8 @@ class Reader {
             out_.remote->query = json_text(member.value);
         } else if (key == "query") {
             query(member.value);
-        } else if (key == "sort" && out_.remote) {
-            out_.remote->sort = json_text(member.value);
+        } else if (key == "sort") {
+            sort(member.value);
         } else if (key == "size") {
             size(integer_of("source", member));
         } else if (key == "_source") {
@@ -194,8 +199,6 @@ class Reader {
             if (key == name)
                 throw action_validation({std::string(key) + " is not supported in this context"});
         }
-        if (key == "sort")
-            throw not_supported("source", "[sort]", "choose documents by [query] and [max_docs]");
         if (key == "slice") throw not_supported("source", "[slice]", "use [slices]");
         if (key == "runtime_mappings")
             throw not_supported("source", "[runtime_mappings]", "query fields that are stored");
@@ -238,6 +241,7 @@ class Reader {
 
     void by_query_member(const Member& member) {
         if (member.key() == "query") return query(member.value);
+        if (member.key() == "sort") return take_sort(parse_sort(member.value));
         if (member.key() == "slice") throw not_supported(name_, "[slice]", "use [slices]");
         throw unknown_field(name_, member.key());
     }
@@ -246,8 +250,9 @@ class Reader {
         if (query.has("conflicts")) conflicts(query.text("conflicts"));
         if (query.has("scroll_size")) size(integer_of(query.text("scroll_size")));
         if (query.has("pipeline")) out_.pipeline = query.text("pipeline");
-        if (query.has("sort") || query.has("routing"))
-            throw not_supported(name_, "[sort] or [routing] in the query string", "use [query]");
+        if (query.has("sort")) take_sort(parse_sort_parameter(query.text("sort")));
+        if (query.has("routing"))
+            throw not_supported(name_, "[routing] in the query string", "use [query]");
         // No index is closed or hidden here: without the open ones a wildcard finds nothing.
         const std::string kinds = query.text("expand_wildcards", "open");
         if (kinds.find("open") == std::string::npos && kinds.find("all") == std::string::npos)
@@ -265,6 +270,26 @@ class Reader {
     void query(Value value) {
         out_.query = io::Query::parse(value);
         has_query_ = true;
+    }
+
+    void sort(Value value) {
+        if (value.is_null() || (value.is_array() && value.as_array().empty())) return;
+        if (out_.remote) {
+            out_.remote->sort = json_text(value);  // the other side reads it
+        } else {
+            take_sort(parse_sort(value));
+        }
+        out_.warnings.emplace_back(
+            "The sort option in reindex is deprecated. Instead consider using query filtering to "
+            "find the desired subset of data.");
+    }
+
+    /// As they lie is the order in which they are read anyway.
+    void take_sort(std::vector<io::SortKey> keys) {
+        const bool as_they_lie = keys.size() == 1 &&
+                                 keys.front().kind == io::SortKey::Kind::document &&
+                                 !keys.front().descending;
+        out_.sort = as_they_lie ? std::vector<io::SortKey>() : std::move(keys);
     }
 
     void conflicts(const std::string& text) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/index_snapshot.h"
 #include "engine/io/query.h"
 #include "engine/io/remote_source.h"
 #include "engine/job/reindex.h"
@@ -31,6 +32,7 @@ struct ReindexRequest {
     std::optional<io::RemoteOptions> remote;
     ExpandOptions expand;
     std::shared_ptr<const io::Query> query;  ///< null: all documents
+    std::vector<io::SortKey> sort;           ///< of a source that is here; empty: as they lie
     SourceFilter filter;
     std::size_t size = 1000;  ///< documents in a batch
     std::optional<std::uint64_t> max_docs;
@@ -47,8 +49,9 @@ struct ReindexRequest {
     job::Conflicts conflicts = job::Conflicts::abort;
     double requests_per_second = -1;
     bool wait_for_completion = true;
-    std::int64_t active_shards = 1;  ///< copies that a write waits for; there is one
-    std::string timeout = "1m";      ///< as it was given, for the words of that wait
+    std::int64_t active_shards = 1;     ///< copies that a write waits for; there is one
+    std::string timeout = "1m";         ///< as it was given, for the words of that wait
+    std::vector<std::string> warnings;  ///< about what is deprecated, for the response's headers
 
     /// For people; without credentials.
     std::string description() const;
@@ -58,7 +61,7 @@ struct ReindexRequest {
 std::vector<std::string> reindex_parameters(ReindexKind kind);
 
 /// Reads body and query string; `index` is the path's, for update and delete by query. Throws
-/// ApiError 400 in Elasticsearch's words where it has them; what is not supported (scripts, sort,
+/// ApiError 400 in Elasticsearch's words where it has them; what is not supported (scripts,
 /// runtime mappings, manual slices) is refused with its name.
 ReindexRequest parse_reindex(ReindexKind kind, const std::string& index, const Parameters& query,
                              const std::string& body);

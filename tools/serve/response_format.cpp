@@ -191,7 +191,30 @@ bool wants_yaml(const Request& request) {
     return !accepted.empty() && media_of(accepted.front()) == Media::yaml;
 }
 
+/// A header's text between quotes: what is not plain ASCII as its code, as Elasticsearch writes it.
+std::string header_text(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte > 0x7E || c == '%') {
+            constexpr std::string_view kHex = "0123456789ABCDEF";
+            out += {'%', kHex[byte >> 4U], kHex[byte & 15U]};
+            continue;
+        }
+        if (c == '"' || c == '\\') out.push_back('\\');
+        out.push_back(c);
+    }
+    return out + '"';
+}
+
 }  // namespace
+
+void add_warning(Response& response, const Compat& compat, std::string_view text) {
+    response.headers.emplace_back(
+        "Warning", std::string("299 ") +
+                       (compat.is_elasticsearch() ? "Elasticsearch-" : "OpenSearch-") +
+                       compat.number() + "-unknown " + header_text(text));
+}
 
 bool is_yaml(const Request& request) {
     return media_of(request.header("content-type")) == Media::yaml;

@@ -1,6 +1,9 @@
 // What every request may ask of its response: filter_path, pretty, format=yaml.
 #pragma once
 
+#include <string_view>
+
+#include "tools/serve/compat.h"
 #include "tools/serve/http_message.h"
 
 namespace penstock::serve {
@@ -14,6 +17,8 @@ void check_media_types(const Request& request);
 /// The values of the parameters that every request may have, before the handler runs: what is
 /// refused is not done. Throws ApiError 400.
 void check_common_parameters(const Request& request);
+/// Adds a `Warning` header as Elasticsearch writes it.
+void add_warning(Response& response, const Compat& compat, std::string_view text);
 /// The body is YAML.
 bool is_yaml(const Request& request);
 

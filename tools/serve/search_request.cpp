@@ -169,6 +169,8 @@ SortKey sort_key(const std::string& field) {
     return key;
 }
 
+}  // namespace
+
 std::vector<SortKey> parse_sort(Value value) {
     std::vector<SortKey> keys;
     const auto one = [&](Value element) {
@@ -198,7 +200,6 @@ std::vector<SortKey> parse_sort(Value value) {
     return keys;
 }
 
-/// "field:desc,other".
 std::vector<SortKey> parse_sort_parameter(const std::string& text) {
     std::vector<SortKey> keys;
     for (const std::string& part : split_list(text)) {
@@ -212,6 +213,8 @@ std::vector<SortKey> parse_sort_parameter(const std::string& text) {
     }
     return keys;
 }
+
+namespace {
 
 /// By score alone is what happens without any sort.
 bool only_by_score(const std::vector<SortKey>& keys) {

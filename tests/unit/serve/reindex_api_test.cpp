@@ -206,7 +206,10 @@ TEST_F(ReindexApiTest, ValidatesAsElasticsearchDoes) {
          "_source:false is not supported in this context"},
         {"", R"({"source":{"index":"test"},"dest":{"index":"test"}})",
          "reindex cannot write into an index its reading from [test]"},
-        {"", R"({"source":{"index":"test","sort":"n"},"dest":{"index":"d"}})", "[sort] is not"},
+        {"", R"({"source":{"index":"test","sort":{"n":"up"}},"dest":{"index":"d"}})",
+         "Unknown SortOrder [up]"},
+        {"", R"({"source":{"index":"test","sort":"nobody"},"dest":{"index":"d"}})",
+         "No mapping found for [nobody] in order to sort on"},
         {"", "{" + both + R"(,"script":{}})", "[script] is not supported by this server"},
         {"", R"({"source":{"index":"test"},"dest":{"index":"d","routing":"x"}})",
          "routing must be unset, [keep], [discard] or [=<some new value>]"},
@@ -387,6 +390,93 @@ TEST_F(ReindexApiTest, GoesOnAfterARestart) {
     EXPECT_EQ(at(response.body, "response.total"), "200") << response.body;
     EXPECT_EQ(at(response.body, "response.created"), "200") << response.body;
     EXPECT_EQ(node.store->count("b"), 200u);
+}
+
+// ---- in an order
+
+TEST_F(ReindexApiTest, TakesDocumentsInTheOrderThatIsAskedFor) {
+    fill("a", 20);
+    Response response =
+        call("POST", "/_reindex",
+             R"({"max_docs":3,"source":{"index":"a","sort":[{"n":"desc"}]},"dest":{"index":"b"}})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    ASSERT_EQ(response.headers.size(), 1u);
+    EXPECT_EQ(response.headers.front().first, "Warning");
+    EXPECT_THAT(response.headers.front().second,
+                HasSubstr("\"The sort option in reindex is deprecated. Instead consider using "
+                          "query filtering to find the desired subset of data.\""));
+    EXPECT_EQ(at(response.body, "created"), "3") << response.body;
+    for (const char* id : {"20", "19", "18"})
+        EXPECT_NE(source("b", id), "none") << id;
+    // One order over several indices, and what a query finds of them.
+    fill("c", 30);
+    response = call("POST", "/_reindex", R"({"max_docs":7,"source":{"index":["a","c"],"size":2,
+        "query":{"term":{"kind":"even"}},"sort":["kind.keyword",{"n":{"order":"desc"}}]},
+        "dest":{"index":"d"}})");
+    EXPECT_EQ(at(response.body, "updated"), "1") << response.body;  // 20 is in both
+    EXPECT_EQ(node.store->count("d"), 6u);
+    for (const char* id : {"30", "28", "26", "24", "22", "20"})
+        EXPECT_NE(source("d", id), "none") << id;
+}
+
+TEST_F(ReindexApiTest, EachSliceTakesItsDocumentsInOrder) {
+    fill("a", 40);
+    const Response response = call("POST", "/_reindex?slices=4", R"({"max_docs":8,
+        "source":{"index":"a","sort":{"n":"desc"}},"dest":{"index":"b"}})");
+    EXPECT_EQ(at(response.body, "created"), "8") << response.body;
+    for (const char* id : {"40", "39", "30", "29", "20", "19", "10", "9"})
+        EXPECT_NE(source("b", id), "none") << id;
+}
+
+TEST_F(ReindexApiTest, WritesBackInOrder) {
+    fill("a", 10);
+    EXPECT_EQ(
+        at(call("POST", "/a/_delete_by_query?sort=n:desc&max_docs=4&scroll_size=1&q=kind:*").body,
+           "deleted"),
+        "4");
+    EXPECT_EQ(node.store->count("a"), 6u);
+    EXPECT_NE(source("a", "6"), "none");
+    node.pipelines->put("mark", R"({"processors":[{"set":{"field":"n","value":0}}]})");
+    const Response response =
+        call("POST", "/a/_update_by_query?sort=n&max_docs=2&pipeline=mark&scroll_size=1");
+    EXPECT_EQ(at(response.body, "updated"), "2") << response.body;
+    EXPECT_THAT(source("a", "2"), HasSubstr("\"n\":0"));
+    EXPECT_THAT(source("a", "3"), HasSubstr("\"n\":3"));
+}
+
+TEST_F(ReindexApiTest, GoesOnInOrderAfterARestart) {
+    fill("a", 200);
+    const std::string id =
+        begin("/_reindex?wait_for_completion=false&requests_per_second=100",
+              R"({"source":{"index":"a","size":10,"sort":{"n":"desc"}},"dest":{"index":"b"}})");
+    while (at(call("GET", "/_tasks/" + id).body, "task.status.created") == "0")
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    node.tasks->stop(std::chrono::seconds(30));
+    start();
+    EXPECT_LT(node.store->count("b"), 200u);
+    EXPECT_NE(source("b", "200"), "none");
+    EXPECT_EQ(source("b", "1"), "none");
+    resume_reindex_tasks(node);
+    call("POST", "/_reindex/" + id + "/_rethrottle?requests_per_second=-1");
+    const Response response = call("GET", "/_tasks/" + id + "?wait_for_completion");
+    EXPECT_EQ(at(response.body, "response.total"), "200") << response.body;
+    EXPECT_EQ(at(response.body, "response.created"), "200") << response.body;
+    EXPECT_EQ(node.store->count("b"), 200u);
+}
+
+TEST_F(ReindexApiTest, AnOrderByScoreDoesNotGoOnAfterARestart) {
+    fill("a", 200);
+    const std::string id =
+        begin("/_reindex?wait_for_completion=false&requests_per_second=100",
+              R"({"source":{"index":"a","size":10,"query":{"match":{"kind":"even"}},
+                  "sort":"_score"},"dest":{"index":"b"}})");
+    while (at(call("GET", "/_tasks/" + id).body, "task.status.created") == "0")
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    node.tasks->stop(std::chrono::seconds(30));
+    start();
+    resume_reindex_tasks(node);
+    EXPECT_THAT(at(call("GET", "/_tasks/" + id + "?wait_for_completion").body, "error.reason"),
+                HasSubstr("documents are sorted by their score, which changes with the index"));
 }
 
 TEST_F(ReindexApiTest, WhatCannotGoOnFailsWithItsReason) {
