@@ -25,6 +25,7 @@ using pipeline::PipelineStatistics;
 namespace {
 
 constexpr std::string_view kExtension = ".json";
+constexpr std::string_view kDeleted = ".deleted";
 
 /// A file's name for any id: letters, digits, `-`, `_` and `.` as they are, all else in
 /// hexadecimal.
@@ -231,8 +232,22 @@ struct PipelineRegistry::Impl {
         entries.insert_or_assign(entry.stored.id, std::move(entry));
     }
 
+    /// Says that the pipeline of this id, as its definition file has it, has been deleted.
+    fs::path tombstone(const std::string& id) const {
+        return directory / (file_name(id) + std::string(kDeleted));
+    }
+
+    /// Whether a file's pipeline was deleted and its file has said the same ever since.
+    bool is_deleted(const StoredPipeline& shipped) const {
+        std::ifstream in(tombstone(shipped.id), std::ios::binary);
+        return in && std::string{std::istreambuf_iterator<char>(in),
+                                 std::istreambuf_iterator<char>()} == shipped.config;
+    }
+
     fs::path directory;
     const pipeline::Catalog& catalog;
+    /// What definition files bring, by id, as they stood at the start.
+    std::map<std::string, std::string, std::less<>> from_files;
     mutable std::mutex mutex;  // guards what follows
     std::map<std::string, Entry, std::less<>> entries;
     std::map<std::string, CompiledPipeline, std::less<>> compiled;
@@ -240,7 +255,7 @@ struct PipelineRegistry::Impl {
 
 PipelineRegistry::PipelineRegistry(fs::path directory, const pipeline::Catalog& catalog,
                                    std::vector<PipelineDefinition> shipped)
-    : impl_(new Impl{std::move(directory), catalog, {}, {}, {}}) {
+    : impl_(new Impl{std::move(directory), catalog, {}, {}, {}, {}}) {
     std::error_code problem;
     fs::create_directories(impl_->directory, problem);
     if (problem) throw Error("cannot make " + impl_->directory.native() + ": " + problem.message());
@@ -248,6 +263,8 @@ PipelineRegistry::PipelineRegistry(fs::path directory, const pipeline::Catalog& 
     for (PipelineDefinition& definition : shipped) {
         Impl::Entry entry;
         entry.stored = {definition.id, to_json(definition.root), definition.version, now, now};
+        impl_->from_files.insert_or_assign(entry.stored.id, entry.stored.config);
+        if (impl_->is_deleted(entry.stored)) continue;
         find_calls(definition.root, entry.calls);
         entry.definition = std::move(definition);
         impl_->entries.insert_or_assign(entry.stored.id, std::move(entry));
@@ -296,6 +313,9 @@ bool PipelineRegistry::remove(const std::string& id) {
     std::lock_guard lock(impl_->mutex);
     if (!impl_->entries.contains(id)) return false;
     std::error_code problem;
+    // First: what was put in its place must not leave the file's one behind.
+    if (const auto shipped = impl_->from_files.find(id); shipped != impl_->from_files.end())
+        replace_file(impl_->tombstone(id), shipped->second);
     fs::remove(impl_->directory / file_name(id), problem);
     if (problem) throw Error("cannot delete pipeline [" + id + "]: " + problem.message());
     sync_directory(impl_->directory);

@@ -38,7 +38,9 @@ struct CompiledPipeline {
 class PipelineRegistry {
   public:
     /// Reads what is stored, and definitions that files bring (`shipped`), which a put replaces in
-    /// the store but not in their file. Throws penstock::Error for a directory that cannot be used.
+    /// the store but not in their file, and which stay away after a remove until their file says
+    /// something else or they are put again. Throws penstock::Error for a directory that cannot be
+    /// used.
     PipelineRegistry(std::filesystem::path directory, const pipeline::Catalog& catalog,
                      std::vector<pipeline::PipelineDefinition> shipped = {});
     ~PipelineRegistry();

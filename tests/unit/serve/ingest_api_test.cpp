@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "engine/pipeline/definition.h"
 #include "engine/runtime/error.h"
 #include "processors/builtin.h"
 #include "processors/geoip_databases.h"
@@ -56,6 +57,35 @@ TEST_F(IngestApi, PutsGetsAndDeletes) {
     EXPECT_EQ(call("DELETE", "/_ingest/pipeline/*").status, 200);
     reopen();
     EXPECT_EQ(call("GET", "/_ingest/pipeline").body, "{}");
+}
+
+/// Of a definition file, which is not ours to change.
+TEST_F(IngestApi, WhatAFileBringsStaysDeletedUntilTheFileChanges) {
+    const auto start = [&](const std::string& text) {
+        pipeline::Diagnostics diagnostics;
+        auto definition = pipeline::parse_definition(text, "one.json", "one", diagnostics);
+        ASSERT_TRUE(definition) << diagnostics.text();
+        std::vector<pipeline::PipelineDefinition> shipped;
+        shipped.push_back(std::move(*definition));
+        node.pipelines = std::make_shared<PipelineRegistry>(directory / "pipelines", catalog_,
+                                                            std::move(shipped));
+    };
+    const std::string newer = R"({"processors":[{"set":{"field":"a","value":3}}]})";
+    start(kOne);
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/one").status, 200);
+    EXPECT_EQ(call("DELETE", "/_ingest/pipeline/one").status, 200);
+    start(kOne);
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/one").status, 404);
+    start(newer);
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/one").status, 200) << "the file has changed";
+    EXPECT_EQ(call("PUT", "/_ingest/pipeline/one", kOne).status, 200);
+    EXPECT_EQ(call("DELETE", "/_ingest/pipeline/one").status, 200);
+    start(newer);
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/one").status, 404);
+    EXPECT_EQ(call("PUT", "/_ingest/pipeline/one", kOne).status, 200);
+    start(newer);
+    EXPECT_THAT(call("GET", "/_ingest/pipeline/one").body, HasSubstr(R"("value":2)"))
+        << "it was put again";
 }
 
 TEST_F(IngestApi, RefusesInTheReferencesShape) {
