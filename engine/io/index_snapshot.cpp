@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "engine/io/query_node.h"
@@ -116,6 +117,7 @@ class DocumentSearcher {
         find_neighbours();
         for (std::size_t i = 0; i < parts_.size() && !answer_.timed_out; ++i)
             in_part(i, [&] { search_part(i); });
+        answer_.spoiled = spoiled_;
         std::sort_heap(best_.begin(), best_.end(), goes_before());
         answer_.hits = std::move(best_);
         return std::move(answer_);
@@ -131,15 +133,27 @@ class DocumentSearcher {
     static constexpr std::uint64_t kBetweenLooks = 256;        ///< documents, at the clock
     static constexpr std::size_t kBetweenReports = 1U << 20U;  ///< bytes
 
-    /// Says of what is wrong which index it is wrong for.
+    /// Says of what is wrong which index it is wrong for; notes it where that is enough.
     template <class Work>
     void in_part(std::size_t part, const Work& work) {
+        if (!parts_[part].snapshot || failed_.contains(part)) return;
+        begun_ = false;
         try {
             work();
         } catch (QueryError& error) {
             error.set_index(parts_[part].snapshot->index());
-            throw;
+            note_failure(part);
+        } catch (const StorageError&) {
+            note_failure(part);
         }
+    }
+
+    /// While an exception is handled.
+    void note_failure(std::size_t part) {
+        if (!search_.partial) throw;
+        failed_.insert(part);
+        spoiled_ = spoiled_ || begun_;
+        answer_.failures.push_back({part, std::current_exception()});
     }
 
     std::function<bool(const FoundDocument&, const FoundDocument&)> goes_before() const {
@@ -201,6 +215,7 @@ class DocumentSearcher {
         if (search_.collector != nullptr) search_.collector->begin(*parts_[part].snapshot);
         DocumentView document(impl.db());
         const auto visit = [&](std::int64_t seq_no) {
+            begun_ = true;
             document.move_to(seq_no);
             double score = 0;
             if (!matcher->match(document, score)) return;
@@ -398,6 +413,9 @@ class DocumentSearcher {
     std::size_t bytes_ = 0;                                     ///< of `best_`
     std::size_t reported_ = 0;
     std::uint64_t looks_ = 0;
+    std::set<std::size_t> failed_;  ///< parts
+    bool begun_ = false;            ///< documents of the part were looked at
+    bool spoiled_ = false;
     FoundDocuments answer_;
 };
 

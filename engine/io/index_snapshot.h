@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -65,8 +66,8 @@ struct SortKey {
 };
 
 struct SearchPart {
-    std::shared_ptr<IndexSnapshot> snapshot;
-    std::shared_ptr<const Query> filter;  ///< of the alias; null: none
+    std::shared_ptr<IndexSnapshot> snapshot;  ///< null: left out of the search
+    std::shared_ptr<const Query> filter;      ///< of the alias; null: none
 };
 
 /// Sees every document that matches, in no particular order.
@@ -96,10 +97,18 @@ struct DocumentSearch {
     std::optional<double> min_score;
     bool scores = false;  ///< wanted although no key sorts by them
     Collector* collector = nullptr;
+    /// Goes on with the other parts when one cannot answer; see FoundDocuments::failures.
+    bool partial = false;
     /// When to give up, with what is found by then.
     std::optional<std::chrono::steady_clock::time_point> deadline;
     /// Told how many bytes the hits take as they grow; ends the search by throwing.
     std::function<void(std::size_t bytes)> on_memory;
+};
+
+/// A part that could not answer: a QueryError or a StorageError.
+struct PartFailure {
+    std::size_t part = 0;
+    std::exception_ptr problem;
 };
 
 struct FoundDocuments {
@@ -107,12 +116,18 @@ struct FoundDocuments {
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
     bool timed_out = false;  ///< at the deadline, before the last document
+    /// Of a `partial` search. What was found is of the other parts, unless it is `spoiled`: then a
+    /// part failed after some of its documents were found or collected, and the search is to be
+    /// made again without those that failed.
+    std::vector<PartFailure> failures;
+    bool spoiled = false;
 };
 
 /// What a hit takes in memory.
 std::size_t bytes_of(const FoundDocument& document);
 
-/// Throws QueryError with the index that could not answer, penstock::Error. Keeps `size` documents
+/// Throws QueryError with the index that could not answer, penstock::Error; a `partial` search does
+/// not throw these for a single part. Keeps `size` documents
 /// in memory, and the numbers of those that conditions on words find.
 FoundDocuments search_documents(std::span<const SearchPart> parts, const DocumentSearch& search);
 

@@ -33,7 +33,7 @@ awaitable<std::string> blocking(Node& node, Work work) {
         try {
             return work();
         } catch (const io::QueryError& error) {
-            throw_api_error(error, node.id);
+            throw_api_error(error);
         }
     });
 }
@@ -77,6 +77,10 @@ ExpandOptions expand_options(const Parameters& parameters) {
     return options;
 }
 
+bool partial_allowed(const Parameters& parameters) {
+    return parameters.flag("allow_partial_search_results", true);
+}
+
 std::int64_t now_millis(const Node& node) {
     return milliseconds(node.now());
 }
@@ -101,14 +105,17 @@ std::string search_text(Family& family, const Request& request, std::string_view
                  "in time."});
         const auto context = family.contexts->find(search.pit, search.pit_keep_alive);
         authorize_context(node, request, *context);
-        return run_search(node, context->parts, search, begin);
+        return run_search(node, SearchTargets::of(context->parts, partial_allowed(parameters)),
+                          search, begin);
     }
     const ExpandOptions options = expand_options(parameters);
     if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
-    auto parts = open_parts(node, request, expression, options, now);
-    if (!search.scroll) return run_search(node, parts, search, begin);
-    auto context = std::make_shared<SearchContext>(node.indices, std::move(parts), expression);
-    return open_scroll(node, *family.contexts, std::move(context), std::move(search), begin);
+    SearchTargets targets =
+        open_targets(node, request, expression, options, partial_allowed(parameters), now);
+    if (!search.scroll) return run_search(node, std::move(targets), search, begin);
+    auto context = std::make_shared<SearchContext>(node.indices, targets.parts, expression);
+    return open_scroll(node, *family.contexts, std::move(context), std::move(targets),
+                       std::move(search), begin);
 }
 
 awaitable<Response> search(std::shared_ptr<Family> family, Request& request) {
@@ -131,14 +138,12 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
     co_await embed(family->node, wanted);
     std::string out = co_await blocking(family->node, [&] {
         const std::int64_t now = now_millis(family->node);
-        io::DocumentSearch search;
-        search.query = parse_query_only(body, request.query, wanted, now);
-        search.size = 0;
-        const auto parts = open_parts(family->node, request, request.part("index"),
-                                      expand_options(request.query), now);
-        const std::uint64_t total = io::search_documents(parts, search).total;
-        return "{\"count\":" + std::to_string(total) + ",\"_shards\":" + shards_json(parts.size()) +
-               "}";
+        auto query = parse_query_only(body, request.query, wanted, now);
+        return run_count(
+            family->node,
+            open_targets(family->node, request, request.part("index"),
+                         expand_options(request.query), partial_allowed(request.query), now),
+            std::move(query));
     });
     co_return Response::json(std::move(out));
 }
@@ -166,8 +171,8 @@ std::string joined_texts(const document::Value& value) {
 OneSearch read_header(const Request& request, std::string_view line) {
     OneSearch one;
     one.index = request.part("index");
-    for (const char* name :
-         {"rest_total_hits_as_int", "typed_keys", "ignore_unavailable", "allow_no_indices"}) {
+    for (const char* name : {"rest_total_hits_as_int", "typed_keys", "ignore_unavailable",
+                             "allow_no_indices", "allow_partial_search_results"}) {
         if (const std::string* value = request.query.find(name)) one.parameters.set(name, *value);
     }
     const SearchBody header{std::string(line)};
@@ -175,11 +180,12 @@ OneSearch read_header(const Request& request, std::string_view line) {
         const std::string_view name = option.key();
         if (name == "index" || name == "indices") {
             one.index = joined_texts(option.value);
-        } else if (name == "ignore_unavailable" || name == "allow_no_indices") {
+        } else if (name == "ignore_unavailable" || name == "allow_no_indices" ||
+                   name == "allow_partial_search_results") {
             one.parameters.set(std::string(name), json_text(option.value));
         } else if (name != "preference" && name != "search_type" && name != "routing" &&
                    name != "request_cache" && name != "expand_wildcards" &&
-                   name != "ccs_minimize_roundtrips" && name != "allow_partial_search_results") {
+                   name != "ccs_minimize_roundtrips") {
             throw illegal_argument("key [" + std::string(name) +
                                    "] is not supported in the metadata section");
         }
@@ -234,9 +240,16 @@ awaitable<Response> multi_search(std::shared_ptr<Family> family, Request& reques
     const std::string text = co_await request.body->read_all();
     const std::vector<OneSearch> searches = read_searches(request, text);
     std::string responses;
+    MemoryLease memory(*family->node.budget);
     for (const OneSearch& one : searches) {
+        std::string response = co_await one_of_several(family, request, one);
+        // They are shown at the end, and pile up until then.
+        if (!memory.grow_to(responses.size() + response.size()))
+            response = failed(ApiError(429, "circuit_breaking_exception",
+                                       "the memory for requests in flight is spent by the answers "
+                                       "of this request's searches; send fewer at once"));
         if (!responses.empty()) responses += ",";
-        responses += co_await one_of_several(family, request, one);
+        responses += response;
     }
     const auto took =
         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin).count();
@@ -333,10 +346,13 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
         const ExpandOptions options = expand_options(request.query);
         family->contexts->check_room(false,
                                      count_parts(family->node, request.part("index"), options));
+        const bool partial = request.query.flag("allow_partial_search_results",
+                                                request.query.flag("allow_partial_pit_creation"));
         auto context = std::make_shared<SearchContext>(
             family->node.indices,
-            open_parts(family->node, request, request.part("index"), options,
-                       now_millis(family->node)),
+            open_targets(family->node, request, request.part("index"), options, partial,
+                         now_millis(family->node))
+                .parts,
             request.part("index"));
         parts = context->parts.size();
         return family->contexts->add(std::move(context), keep_alive);

@@ -647,29 +647,13 @@ std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
     return query == nullptr ? io::Query::match_all() : io::Query::parse(*query, parser.options());
 }
 
-void throw_api_error(const io::QueryError& error, const std::string& node_id) {
+void throw_api_error(const io::QueryError& error) {
     ApiError refused(400, error.type(), error.what());
     if (error.line() > 0) {
         refused.with("line", std::to_string(error.line()));
         refused.with("col", std::to_string(error.column()));
     }
-    if (error.index().empty()) throw refused;
-    refused.with_text("index", error.index());
-    std::string shards;
-    document::JsonWriter json(shards);
-    json.array([&] {
-        json.object([&] {
-            json.member("shard", 0);
-            json.member("index", error.index());
-            json.member("node", node_id);
-            json.member_raw("reason", refused.object());
-        });
-    });
-    throw ApiError(refused.status(), "search_phase_execution_exception", "all shards failed")
-        .with("root_cause", "[" + refused.object() + "]")
-        .with_text("phase", "query")
-        .with("grouped", "true")
-        .with("failed_shards", shards);
+    throw refused;
 }
 
 }  // namespace penstock::serve

@@ -101,8 +101,7 @@ std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
 std::vector<io::SortKey> parse_sort(document::Value value);
 /// The same of a query string: "field:desc,other".
 std::vector<io::SortKey> parse_sort_parameter(const std::string& text);
-/// A query's error in the API's shape: of the whole request, or, when an index could not answer, of
-/// the search's query phase on this node.
-[[noreturn]] void throw_api_error(const io::QueryError& error, const std::string& node_id);
+/// A query's error in the API's shape.
+[[noreturn]] void throw_api_error(const io::QueryError& error);
 
 }  // namespace penstock::serve

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "engine/document/json_writer.h"
 #include "engine/io/index_snapshot.h"
+#include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/timestamp.h"
@@ -190,16 +192,143 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
     });
 }
 
-std::string write_page(const Node& node, const std::vector<io::SearchPart>& parts,
-                       const SearchRequest& request, const Page& page,
-                       std::chrono::steady_clock::time_point begin) {
+// ---- memory
+
+void take_memory(MemoryLease& lease, std::size_t bytes, const MemoryBudget& budget,
+                 const std::string& what, const std::string& remedy) {
+    if (lease.grow_to(bytes)) return;
+    const std::string wanted = std::to_string(budget.used() + bytes - lease.bytes());
+    throw ApiError(429, "circuit_breaking_exception",
+                   "[request] Data too large, data for [<" + what + ">] would be [" + wanted +
+                       "b], which is larger than the limit of [" + std::to_string(budget.limit()) +
+                       "b]; " + remedy)
+        .with("bytes_wanted", wanted)
+        .with("bytes_limit", std::to_string(budget.limit()))
+        .with_text("durability", "TRANSIENT")
+        .retry_after(1);
+}
+
+void take_scroll_memory(MemoryLease& lease, std::size_t bytes, const MemoryBudget& budget) {
+    take_memory(lease, bytes, budget, "scroll",
+                "use search_after with a point in time, or a query that finds less");
+}
+
+// ---- indices that could not answer
+
+void write_failures(JsonWriter& json, const Node& node, const SearchTargets& targets) {
+    json.array([&] {
+        for (const IndexFailure& failure : targets.failures) {
+            json.object([&] {
+                json.member("shard", 0);
+                json.member("index", failure.index);
+                json.member("node", node.id);
+                json.member_raw("reason", failure.error.object());
+            });
+        }
+    });
+}
+
+std::string shards_json(const Node& node, const SearchTargets& targets) {
+    if (targets.failures.empty()) return serve::shards_json(targets.total);
+    std::string out;
+    JsonWriter json(out);
+    json.object([&] {
+        json.member("total", targets.total);
+        json.member("successful", targets.total - targets.failures.size());
+        json.member("skipped", 0);
+        json.member("failed", targets.failures.size());
+        json.key("failures");
+        write_failures(json, node, targets);
+    });
+    return out;
+}
+
+/// The failed search: as bad as the first of its failures, or as the last that is the server's
+/// fault.
+ApiError phase_failed(const Node& node, const SearchTargets& targets, const char* reason) {
+    int status = targets.failures.front().error.status();
+    std::string causes;
+    std::string shards;
+    for (const IndexFailure& failure : targets.failures) {
+        if (failure.error.status() >= 500) status = failure.error.status();
+        causes += (causes.empty() ? "[" : ",") + failure.error.object();
+    }
+    JsonWriter json(shards);
+    write_failures(json, node, targets);
+    return ApiError(status, "search_phase_execution_exception", reason)
+        .with("root_cause", causes + "]")
+        .with_text("phase", "query")
+        .with("grouped", "true")
+        .with("failed_shards", shards)
+        .retry_after(status == 503 ? 1 : 0);
+}
+
+/// Throws when nothing is left to answer, or not enough.
+void check_failures(const Node& node, const SearchTargets& targets) {
+    if (targets.failures.empty()) return;
+    if (targets.failures.size() == targets.total)
+        throw phase_failed(node, targets, "all shards failed");
+    if (!targets.partial_allowed) throw phase_failed(node, targets, "Partial shards failure");
+}
+
+ApiError error_of(const std::exception_ptr& problem, const std::string& index) {
+    try {
+        std::rethrow_exception(problem);
+    } catch (const io::QueryError& error) {
+        ApiError refused(400, error.type(), error.what());
+        if (error.line() > 0) {
+            refused.with("line", std::to_string(error.line()));
+            refused.with("col", std::to_string(error.column()));
+        }
+        refused.with_text("index", index);
+        return refused;
+    } catch (const StorageError& error) {
+        return ApiError(503, "no_shard_available_action_exception", error.what())
+            .with_text("index", index);
+    }
+}
+
+/// Those indices are asked no more. Throws as check_failures.
+void take_failures(const Node& node, SearchTargets& targets,
+                   const std::vector<io::PartFailure>& failures) {
+    for (const io::PartFailure& failure : failures) {
+        std::shared_ptr<io::IndexSnapshot>& snapshot = targets.parts[failure.part].snapshot;
+        if (!snapshot) continue;
+        const std::string index = snapshot->index();
+        targets.failures.push_back({index, error_of(failure.problem, index)});
+        snapshot.reset();
+    }
+    check_failures(node, targets);
+}
+
+/// What the indices that can answer have.
+io::FoundDocuments search_targets(const Node& node, SearchTargets& targets,
+                                  io::DocumentSearch& search,
+                                  const std::vector<AggregationRequest>& requests,
+                                  std::optional<Aggregations>& aggregations) {
+    search.partial = true;
+    for (;;) {
+        if (!requests.empty()) search.collector = &aggregations.emplace(requests);
+        io::FoundDocuments found = io::search_documents(targets.parts, search);
+        take_failures(node, targets, found.failures);
+        if (!found.spoiled) return found;
+    }
+}
+
+std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
+                       const Page& page, std::chrono::steady_clock::time_point begin) {
+    MemoryLease memory(*node.budget);
     const bool scores = shows_scores(request);
     const bool max_score = request.retriever.search.sort.empty() || request.track_scores;
     std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (const FoundDocument& hit : page.hits)
-            write_hit(hits_json, node, request, *parts[hit.part].snapshot, hit, scores);
+        for (const FoundDocument& hit : page.hits) {
+            write_hit(hits_json, node, request, *targets.parts[hit.part].snapshot, hit, scores);
+            // They are copied once more, into the whole.
+            take_memory(memory, 2 * hits.size(), *node.budget, "search response",
+                        "ask for fewer documents by [size], or for less of them by [_source]");
+        }
     });
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - begin);
@@ -210,7 +339,7 @@ std::string write_page(const Node& node, const std::vector<io::SearchPart>& part
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
         json.member("timed_out", page.timed_out);
-        json.member_raw("_shards", shards_json(parts.size()));
+        json.member_raw("_shards", shards_json(node, targets));
         json.member_object("hits", [&] {
             write_total(json, request, page.total);
             json.key("max_score");
@@ -237,19 +366,22 @@ Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::ti
 /// The best of one retriever, at most `window`.
 std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
                                 const Retriever& retriever, std::size_t window, Deadline deadline,
-                                bool& timed_out) {
+                                bool& timed_out, std::vector<io::PartFailure>& failures) {
     if (retriever.children.empty()) {
         io::DocumentSearch search = retriever.search;
         search.size = window;
         search.deadline = deadline;
+        search.partial = true;
         io::FoundDocuments found = io::search_documents(parts, search);
         timed_out = timed_out || found.timed_out;
+        failures.insert(failures.end(), found.failures.begin(), found.failures.end());
         return std::move(found.hits);
     }
     const std::size_t counted = retriever.window > 0 ? retriever.window : window;
     std::map<std::pair<std::size_t, std::int64_t>, double> points;
     for (const Retriever& child : retriever.children) {
-        const std::vector<FoundDocument> ranking = rank(parts, child, counted, deadline, timed_out);
+        const std::vector<FoundDocument> ranking =
+            rank(parts, child, counted, deadline, timed_out, failures);
         for (std::size_t i = 0; i < ranking.size(); ++i)
             points[{ranking[i].part, ranking[i].seq_no}] +=
                 1.0 / static_cast<double>(retriever.rank_constant + i + 1);
@@ -262,6 +394,21 @@ std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
         joined.begin(), joined.end(),
         [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
     return joined;
+}
+
+/// The joined ranking of the indices that can answer.
+void search_fused(const Node& node, SearchTargets& targets, const SearchRequest& request,
+                  Deadline deadline, Page& page) {
+    const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
+    for (;;) {
+        std::vector<io::PartFailure> failures;
+        page.hits =
+            rank(targets.parts, request.retriever, window, deadline, page.timed_out, failures);
+        if (failures.empty()) break;
+        take_failures(node, targets, failures);
+    }
+    page.total = page.hits.size();
+    if (!page.hits.empty()) page.max_score = page.hits.front().score;
 }
 
 void drop_first(std::vector<FoundDocument>& hits, std::size_t count, std::size_t keep) {
@@ -277,23 +424,49 @@ std::string shards_json(std::size_t count) {
     return R"({"total":)" + n + R"(,"successful":)" + n + R"(,"skipped":0,"failed":0})";
 }
 
-std::vector<io::SearchPart> open_parts(Node& node, const Request& request,
-                                       std::string_view expression, const ExpandOptions& options,
-                                       std::int64_t now_millis) {
-    std::vector<io::SearchPart> parts;
+SearchTargets SearchTargets::of(std::vector<io::SearchPart> parts, bool partial_allowed) {
+    SearchTargets targets;
+    targets.total = parts.size();
+    targets.parts = std::move(parts);
+    targets.partial_allowed = partial_allowed;
+    return targets;
+}
+
+namespace {
+
+/// An index in its state of now, with what its aliases let through.
+io::SearchPart open_part(const Node& node, const std::string& index, std::string_view expression,
+                         std::int64_t now_millis) {
+    io::SearchPart part;
+    part.snapshot = node.store->snapshot(index);
+    std::vector<std::shared_ptr<const io::Query>> filters;
+    for (const std::string& filter : node.indices->filters(expression, index)) {
+        io::QueryOptions query_options;
+        query_options.now_millis = now_millis;
+        filters.push_back(io::Query::parse(filter, query_options));
+    }
+    if (!filters.empty()) part.filter = io::Query::filtered(nullptr, std::move(filters));
+    return part;
+}
+
+}  // namespace
+
+SearchTargets open_targets(Node& node, const Request& request, std::string_view expression,
+                           const ExpandOptions& options, bool partial_allowed,
+                           std::int64_t now_millis) {
+    SearchTargets targets;
+    targets.partial_allowed = partial_allowed;
     for (const std::string& index : node.indices->expand(expression, options)) {
         authorize_index(node, request, index, expression);
-        io::SearchPart& part = parts.emplace_back();
-        part.snapshot = node.store->snapshot(index);
-        std::vector<std::shared_ptr<const io::Query>> filters;
-        for (const std::string& filter : node.indices->filters(expression, index)) {
-            io::QueryOptions query_options;
-            query_options.now_millis = now_millis;
-            filters.push_back(io::Query::parse(filter, query_options));
+        ++targets.total;
+        try {
+            targets.parts.push_back(open_part(node, index, expression, now_millis));
+        } catch (const StorageError&) {
+            targets.failures.push_back({index, error_of(std::current_exception(), index)});
         }
-        if (!filters.empty()) part.filter = io::Query::filtered(nullptr, std::move(filters));
     }
-    return parts;
+    check_failures(node, targets);
+    return targets;
 }
 
 std::size_t count_parts(const Node& node, std::string_view expression,
@@ -301,48 +474,40 @@ std::size_t count_parts(const Node& node, std::string_view expression,
     return node.indices->expand(expression, options).size();
 }
 
-std::string run_search(const Node& node, const std::vector<io::SearchPart>& parts,
-                       const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
+std::string run_search(const Node& node, SearchTargets targets, const SearchRequest& request,
+                       std::chrono::steady_clock::time_point begin) {
     Page page;
-    Aggregations aggregations(request.aggregations);
+    std::optional<Aggregations> aggregations;
     if (request.is_fused()) {
-        const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
-        page.hits =
-            rank(parts, request.retriever, window, deadline_of(request, begin), page.timed_out);
-        page.total = page.hits.size();
-        if (!page.hits.empty()) page.max_score = page.hits.front().score;
+        search_fused(node, targets, request, deadline_of(request, begin), page);
     } else {
         io::DocumentSearch search = request.retriever.search;
         search.size = request.from + request.size;
         search.deadline = deadline_of(request, begin);
-        if (!request.aggregations.empty()) {
-            search.collector = &aggregations;
-            page.aggregations = &aggregations;
-        }
-        io::FoundDocuments found = io::search_documents(parts, search);
+        io::FoundDocuments found =
+            search_targets(node, targets, search, request.aggregations, aggregations);
+        if (aggregations) page.aggregations = &*aggregations;
         page.total = found.total;
         page.max_score = found.max_score;
         page.timed_out = found.timed_out;
         page.hits = std::move(found.hits);
     }
     drop_first(page.hits, request.from, request.size);
-    return write_page(node, parts, request, page, begin);
+    return write_page(node, targets, request, page, begin);
+}
+
+std::string run_count(const Node& node, SearchTargets targets,
+                      std::shared_ptr<const io::Query> query) {
+    io::DocumentSearch search;
+    search.query = std::move(query);
+    search.size = 0;
+    std::optional<Aggregations> none;
+    const std::uint64_t total = search_targets(node, targets, search, {}, none).total;
+    return "{\"count\":" + std::to_string(total) + ",\"_shards\":" + shards_json(node, targets) +
+           "}";
 }
 
 namespace {
-
-void take_memory(MemoryLease& lease, std::size_t bytes, const MemoryBudget& budget) {
-    if (lease.grow_to(bytes)) return;
-    const std::string wanted = std::to_string(budget.used() + bytes - lease.bytes());
-    throw ApiError(429, "circuit_breaking_exception",
-                   "[request] Data too large, data for [<scroll>] would be [" + wanted +
-                       "b], which is larger than the limit of [" + std::to_string(budget.limit()) +
-                       "b]; use search_after with a point in time, or a query that finds less")
-        .with("bytes_wanted", wanted)
-        .with("bytes_limit", std::to_string(budget.limit()))
-        .with_text("durability", "TRANSIENT")
-        .retry_after(1);
-}
 
 /// Then the values that are sorted by need not be kept.
 bool in_document_order(const std::vector<SortKey>& sort) {
@@ -358,7 +523,7 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
         for (const FoundDocument& hit : hits)
             bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(std::vector<io::SortValue>);
     }
-    take_memory(context.memory.emplace(budget), bytes, budget);
+    take_scroll_memory(context.memory.emplace(budget), bytes, budget);
     context.entries.reserve(hits.size());
     for (FoundDocument& hit : hits) {
         context.entries.push_back({hit.part, hit.seq_no, hit.score});
@@ -388,17 +553,19 @@ Page take_page(SearchContext& context) {
 }  // namespace
 
 std::string open_scroll(const Node& node, SearchContexts& contexts,
-                        std::shared_ptr<SearchContext> context, SearchRequest request,
-                        std::chrono::steady_clock::time_point begin) {
-    Aggregations aggregations(request.aggregations);
+                        std::shared_ptr<SearchContext> context, SearchTargets targets,
+                        SearchRequest request, std::chrono::steady_clock::time_point begin) {
+    std::optional<Aggregations> aggregations;
     io::DocumentSearch search = request.retriever.search;
     search.size = std::numeric_limits<std::size_t>::max();
     search.sort_values = !in_document_order(search.sort);
     search.deadline = deadline_of(request, begin);
-    if (!request.aggregations.empty()) search.collector = &aggregations;
     MemoryLease found_memory(*node.budget);
-    search.on_memory = [&](std::size_t bytes) { take_memory(found_memory, bytes, *node.budget); };
-    io::FoundDocuments found = io::search_documents(context->parts, search);
+    search.on_memory = [&](std::size_t bytes) {
+        take_scroll_memory(found_memory, bytes, *node.budget);
+    };
+    const std::vector<AggregationRequest> requests = request.aggregations;
+    io::FoundDocuments found = search_targets(node, targets, search, requests, aggregations);
     context->is_scroll = true;
     context->total = found.total;
     context->max_score = found.max_score;
@@ -407,9 +574,9 @@ std::string open_scroll(const Node& node, SearchContexts& contexts,
     keep_entries(*context, std::move(found.hits), *node.budget);
     Page page = take_page(*context);
     page.timed_out = found.timed_out;
-    if (search.collector != nullptr) page.aggregations = &aggregations;
+    if (aggregations) page.aggregations = &*aggregations;
     page.scroll_id = contexts.add(context, keep_alive);
-    return write_page(node, context->parts, context->request, page, begin);
+    return write_page(node, targets, context->request, page, begin);
 }
 
 std::string next_page(const Node& node, SearchContext& context, const std::string& scroll_id,
@@ -418,7 +585,7 @@ std::string next_page(const Node& node, SearchContext& context, const std::strin
     context.request.total_as_number = total_as_number;
     Page page = take_page(context);
     page.scroll_id = scroll_id;
-    return write_page(node, context.parts, context.request, page, begin);
+    return write_page(node, SearchTargets::of(context.parts, true), context.request, page, begin);
 }
 
 }  // namespace penstock::serve

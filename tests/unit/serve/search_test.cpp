@@ -12,6 +12,7 @@
 namespace penstock::serve {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::MatchesRegex;
@@ -459,6 +460,94 @@ TEST_F(SearchApi, WhatAnIndexCannotAnswerFailsInTheQueryPhase) {
                 HasSubstr(R"("type":"search_phase_execution_exception")"));
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 Not(HasSubstr("search_phase_execution_exception")));
+}
+
+TEST_F(SearchApi, AnIndexThatCannotAnswerKeepsNobodyFromTheOthers) {
+    put("other", "1", R"({"pages":"many"})");
+    for (const std::string query :
+         {R"("sort":"pages")", R"("aggs":{"a":{"terms":{"field":"pages"}}})"}) {
+        const Response response = call("POST", "/books,other/_search", "{" + query + "}");
+        EXPECT_EQ(response.status, 200) << response.body;
+        EXPECT_THAT(response.body,
+                    HasSubstr(R"("_shards":{"total":2,"successful":1,"skipped":0,"failed":1,)"
+                              R"("failures":[{"shard":0,"index":"other","node":)"
+                              R"("node0000000000000000aa","reason":{"type":")"))
+            << query;
+        EXPECT_THAT(response.body, HasSubstr(R"("total":{"value":3,"relation":"eq"})")) << query;
+        const Response whole = call(
+            "POST", "/books,other/_search?allow_partial_search_results=false", "{" + query + "}");
+        EXPECT_EQ(whole.status, 400) << query;
+        EXPECT_THAT(whole.body, HasSubstr(R"("type":"search_phase_execution_exception","reason":)"
+                                          R"("Partial shards failure")"));
+        EXPECT_EQ(call("POST", "/other/_search", "{" + query + "}").status, 400) << query;
+    }
+    EXPECT_THAT(
+        call("POST", "/books,other/_search", R"({"query":{"term":{"pages":"many"}}})").body,
+        AllOf(HasSubstr(R"("failures":[{"shard":0,"index":"books",)"), HasSubstr(R"("_id":"1")"),
+              HasSubstr(R"("total":{"value":1,"relation":"eq"})")));
+    const std::string several =
+        call("POST", "/_msearch",
+             "{\"index\":\"books,other\"}\n{\"sort\":\"pages\"}\n"
+             "{\"index\":\"books,other\",\"allow_partial_search_results\":false}\n"
+             "{\"sort\":\"pages\"}\n")
+            .body;
+    EXPECT_THAT(several, MatchesRegex(R"(.*"failed":1,"failures":.*"status":200.*)"
+                                      R"("reason":"Partial shards failure".*"status":400.*)"));
+    // The retrievers of a fused search, a scroll.
+    const std::string fused = R"({"retriever":{"rrf":{"retrievers":[
+        {"standard":{"query":{"match":{"genre":"sf"}}}},
+        {"standard":{"query":{"match_all":{}},"sort":"pages"}}]}}})";
+    EXPECT_THAT(call("POST", "/books,other/_search", fused).body,
+                HasSubstr(R"("total":2,"successful":1,"skipped":0,"failed":1)"));
+    const std::string scroll =
+        call("POST", "/books,other/_search?scroll=1m", R"({"sort":"pages","size":2})").body;
+    EXPECT_THAT(scroll, HasSubstr(R"("total":2,"successful":1,"skipped":0,"failed":1)"));
+    EXPECT_THAT(ids(call("POST", "/_search/scroll",
+                         R"({"scroll_id":")" + member(scroll, "_scroll_id") + "\"}")
+                        .body),
+                ElementsAre("2"));
+}
+
+TEST_F(SearchApi, ADamagedIndexKeepsNobodyFromTheOthers) {
+    put("bad", "1", R"({"pages":1})");
+    damage("bad");
+    Response response = call("POST", "/_search");
+    EXPECT_EQ(response.status, 200) << response.body;
+    EXPECT_THAT(response.body,
+                HasSubstr(R"("failed":1,"failures":[{"shard":0,"index":"bad","node":)"
+                          R"("node0000000000000000aa","reason":{"type":)"
+                          R"("no_shard_available_action_exception")"));
+    EXPECT_THAT(response.body, HasSubstr(R"("total":{"value":3,"relation":"eq"})"));
+    response = call("POST", "/_count");
+    EXPECT_THAT(response.body, HasSubstr(R"({"count":3,"_shards":{"total":2,"successful":1,)"));
+    EXPECT_EQ(call("POST", "/_search?allow_partial_search_results=false").status, 503);
+    EXPECT_EQ(call("POST", "/_count?allow_partial_search_results=false").status, 503);
+    EXPECT_EQ(call("POST", "/b*/_pit?keep_alive=1m").status, 503);
+    EXPECT_EQ(call("POST", "/b*/_pit?keep_alive=1m&allow_partial_search_results=true").status, 200);
+    response = call("POST", "/bad/_search");
+    EXPECT_EQ(response.status, 503);
+    EXPECT_THAT(response.body, HasSubstr("all shards failed"));
+}
+
+TEST_F(SearchApi, AnswersTakeTheirMemoryFromTheBudget) {
+    const std::string text(200'000, 'x');
+    put("books", "4", "{\"text\":\"" + text + "\"}");
+    const std::string one = "{\"index\":\"books\"}\n{\"query\":{\"ids\":{\"values\":[\"4\"]}}}\n";
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    EXPECT_EQ(call("POST", "/books/_search").status, 200);
+    std::string many;
+    for (int i = 0; i < 10; ++i)
+        many += one;
+    const Response several = call("POST", "/_msearch", many);
+    EXPECT_EQ(several.status, 200);
+    EXPECT_THAT(several.body, HasSubstr(R"("status":200)"));
+    EXPECT_THAT(several.body, HasSubstr("circuit_breaking_exception"));
+    EXPECT_LT(several.body.size(), 1'000'000U);
+    ASSERT_TRUE(budget.take(700'000));
+    const Response refused = call("POST", "/books/_search");
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_THAT(refused.body, HasSubstr("data for [<search response>] would be"));
+    EXPECT_EQ(budget.used(), budget.limit() - 300'000U) << "all is given back";
 }
 
 TEST_F(SearchApi, ScrollsTakeTheirMemoryFromTheBudget) {
