@@ -1,12 +1,14 @@
 // _cat: tables for people.
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <ctime>
 #include <map>
 
 #include "engine/job/task_manager.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/cluster_routes.h"
+#include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/ml_models.h"
 #include "tools/serve/process_stats.h"
@@ -62,16 +64,15 @@ std::vector<TextCell> damaged_row(const std::string& name) {
     return row;
 }
 
-std::vector<TextCell> index_row(const Node& node, const std::string& name) {
-    const auto known = node.indices->readable(name);
-    if (!known) return damaged_row(name);
-    const io::IndexInfo info = node.store->info(name);
-    const IndexMetadata& metadata = *known;
+std::vector<TextCell> index_row(const IndexState& state) {
+    if (state.damaged) return damaged_row(state.name);
+    const io::IndexInfo& info = state.info;
+    const IndexMetadata& metadata = *state.metadata;
     const std::chrono::system_clock::time_point created{
         std::chrono::milliseconds(metadata.created_millis)};
     return {"green",
             "open",
-            name,
+            state.name,
             metadata.uuid,
             TextCell::number(1),
             TextCell::number(0),
@@ -84,23 +85,32 @@ std::vector<TextCell> index_row(const Node& node, const std::string& name) {
             TextCell::bytes(info.bytes)};
 }
 
-/// `health=green` alone lists anything: there are no other indices.
-bool wants_green(const Request& request) {
-    const std::string health = request.query.text("health", "green");
+/// Of the parameter `health`; an index is green or red. Throws ApiError 400.
+bool wanted(const Request& request, const IndexState& state) {
+    const std::string health = request.query.text("health", state.damaged ? "red" : "green");
     if (health != "green" && health != "yellow" && health != "red")
         throw illegal_argument("unknown cluster health status [" + health + "]");
-    return health == "green";
+    return health == (state.damaged ? "red" : "green");
 }
 
 TextTable index_table(const Node& node, const Request& request) {
     TextTable table(index_columns());
-    if (!wants_green(request)) return table;
-    for (const std::string& name : node.indices->expand(request.part("index")))
-        table.add(index_row(node, name));
+    wanted(request, {});  // also where there is no index
+    for (const IndexState& state :
+         index_states(node, node.indices->expand(request.part("index")))) {
+        if (wanted(request, state)) table.add(index_row(state));
+    }
     return table;
 }
 
 // ---- health, count
+
+/// "66.7%"
+std::string percent_text(double percent) {
+    std::array<char, 16> text{};
+    std::snprintf(text.data(), text.size(), "%.1f%%", percent);
+    return text.data();
+}
 
 TextTable health_table(const Node& node, const Request& request) {
     const bool with_time = request.query.flag("ts", true);
@@ -121,16 +131,17 @@ TextTable health_table(const Node& node, const Request& request) {
         {"max_task_wait_time", {"mtwt"}, "wait time of longest task pending", true},
         {"active_shards_percent", {"asp"}, "active number of shards in percent", true},
     });
-    const auto shards = static_cast<std::int64_t>(node.store->names().size());
+    const IndexTotals totals = index_totals(node);
+    const auto damaged = static_cast<std::int64_t>(totals.damaged);
+    const auto shards = static_cast<std::int64_t>(totals.indices) - damaged;
     std::vector<TextCell> row{epoch(node.now()), time_of_day(node.now()), node.cluster_name,
-                              "green"};
-    for (const std::int64_t number : {std::int64_t{1}, std::int64_t{1}, shards, shards})
+                              damaged > 0 ? "red" : "green"};
+    for (const std::int64_t number :
+         {std::int64_t{1}, std::int64_t{1}, shards, shards, std::int64_t{0}, std::int64_t{0},
+          damaged, damaged, std::int64_t{0}})
         row.push_back(TextCell::number(number));
-    constexpr int quiet_columns = 5;
-    for (int i = 0; i < quiet_columns; ++i)
-        row.push_back(TextCell::number(0));
     row.emplace_back("-");
-    row.emplace_back("100.0%");
+    row.emplace_back(percent_text(active_percent(totals.indices, totals.damaged)));
     table.add(std::move(row));
     return table;
 }
@@ -142,8 +153,8 @@ TextTable count_table(const Node& node, const Request& request) {
         {"count", {"dc", "docs.count", "docsCount"}, "the document count"},
     });
     std::uint64_t count = 0;
-    for (const std::string& name : node.indices->expand(request.part("index")))
-        count += node.store->count(name);
+    for (const IndexState& state : index_states(node, node.indices->expand(request.part("index"))))
+        count += state.info.docs;
     table.add({epoch(node.now()), time_of_day(node.now()),
                TextCell::number(static_cast<std::int64_t>(count))});
     return table;

@@ -13,6 +13,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/cluster_settings.h"
+#include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
 #include "tools/serve/process_stats.h"
@@ -86,19 +87,22 @@ void require_one_of(const Request& request, std::string_view name,
 }
 
 struct Health {
-    std::vector<std::string> indices;
+    std::vector<IndexState> indices;
     bool indices_missing = false;
     bool timed_out = false;
+
+    bool is_red() const { return indices_missing || count_damaged(indices) > 0; }
 };
 
-/// Each index is one shard, which is on this node from the moment there is an index.
-void write_shards(JsonWriter& json, std::size_t shards) {
-    json.member("active_primary_shards", shards);
-    json.member("active_shards", shards);
+/// Each index is one shard, which is on this node from the moment there is an index, and assigned
+/// to none when it cannot be read.
+void write_shards(JsonWriter& json, std::size_t shards, std::size_t damaged) {
+    json.member("active_primary_shards", shards - damaged);
+    json.member("active_shards", shards - damaged);
     json.member("relocating_shards", 0);
     json.member("initializing_shards", 0);
-    json.member("unassigned_shards", 0);
-    json.member("unassigned_primary_shards", 0);
+    json.member("unassigned_shards", damaged);
+    json.member("unassigned_primary_shards", damaged);
 }
 
 std::string health_json(const Node& node, const Health& health, bool by_index) {
@@ -106,7 +110,7 @@ std::string health_json(const Node& node, const Health& health, bool by_index) {
     JsonWriter json(out);
     json.object([&] {
         json.member("cluster_name", node.cluster_name);
-        json.member("status", health.indices_missing ? "red" : "green");
+        json.member("status", health.is_red() ? "red" : "green");
         json.member("timed_out", health.timed_out);
         json.member("number_of_nodes", 1);
         json.member("number_of_data_nodes", 1);
@@ -114,20 +118,22 @@ std::string health_json(const Node& node, const Health& health, bool by_index) {
             json.member("discovered_master", true);
             json.member("discovered_cluster_manager", true);
         }
-        write_shards(json, health.indices.size());
+        const std::size_t damaged = count_damaged(health.indices);
+        write_shards(json, health.indices.size(), damaged);
         json.member("delayed_unassigned_shards", 0);
         json.member("number_of_pending_tasks", 0);
         json.member("number_of_in_flight_fetch", 0);
         json.member("task_max_waiting_in_queue_millis", 0);
-        json.member("active_shards_percent_as_number", 100.0);
+        json.member("active_shards_percent_as_number",
+                    active_percent(health.indices.size(), damaged));
         if (!by_index) return;
         json.member_object("indices", [&] {
-            for (const std::string& index : health.indices) {
-                json.member_object(index, [&] {
-                    json.member("status", "green");
+            for (const IndexState& state : health.indices) {
+                json.member_object(state.name, [&] {
+                    json.member("status", state.damaged ? "red" : "green");
                     json.member("number_of_shards", 1);
                     json.member("number_of_replicas", 0);
-                    write_shards(json, 1);
+                    write_shards(json, 1, state.damaged ? 1 : 0);
                 });
             }
         });
@@ -136,20 +142,22 @@ std::string health_json(const Node& node, const Health& health, bool by_index) {
 }
 
 /// Nothing when an index that is named is not there.
-asio::awaitable<std::optional<std::vector<std::string>>> find_indices(const Node& node,
-                                                                      const std::string& names) {
+asio::awaitable<std::optional<std::vector<IndexState>>> find_indices(const Node& node,
+                                                                     const std::string& names) {
     try {
-        co_return co_await runtime::call_on(node.runtime->blocking(),
-                                            [&] { return node.indices->expand(names); });
+        co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
+            return index_states(node, node.indices->expand(names));
+        });
     } catch (const ApiError& error) {
         if (error.status() != 404) throw;
         co_return std::nullopt;
     }
 }
 
-/// As the reference, waits for an index that is not there yet.
+/// As the reference, waits for an index that is not there yet, and for a status that is better than
+/// red when `red_is_enough` is not set.
 asio::awaitable<Health> wait_for_indices(const Node& node, const std::string& names,
-                                         std::chrono::milliseconds timeout) {
+                                         bool red_is_enough, std::chrono::milliseconds timeout) {
     constexpr std::chrono::milliseconds pause(50);
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     asio::steady_timer timer(co_await asio::this_coro::executor);
@@ -157,13 +165,16 @@ asio::awaitable<Health> wait_for_indices(const Node& node, const std::string& na
     for (;;) {
         if (auto found = co_await find_indices(node, names)) {
             health.indices = std::move(*found);
-            co_return health;
+            health.indices_missing = false;
+            if (red_is_enough || !health.is_red()) co_return health;
+        } else {
+            health.indices_missing = true;
         }
         if (std::chrono::steady_clock::now() >= deadline) break;
         timer.expires_after(pause);
         co_await timer.async_wait(asio::use_awaitable);
     }
-    health.indices_missing = health.timed_out = true;
+    health.timed_out = true;
     co_return health;
 }
 
@@ -176,7 +187,9 @@ asio::awaitable<Response> get_health(Request& request, const Node& node) {
     const auto timeout = request.query.time("timeout", std::chrono::seconds(30));
     const bool enough_nodes =
         !request.query.has("wait_for_nodes") || fits_one_node(request.query.text("wait_for_nodes"));
-    Health health = co_await wait_for_indices(node, request.part("index"), timeout);
+    const std::string wanted = request.query.text("wait_for_status", "red");
+    Health health = co_await wait_for_indices(node, request.part("index"),
+                                              wanted == "red" || wanted == "RED", timeout);
     // Nodes never join: there is nothing to wait for.
     health.timed_out = health.timed_out || !enough_nodes;
     const bool by_index = request.query.text("level", "cluster") != "cluster";
@@ -196,12 +209,12 @@ std::string cluster_stats(const Node& node) {
         json.member("cluster_name", node.cluster_name);
         json.member("cluster_uuid", node.cluster_id);
         json.member("timestamp", milliseconds(node.now()));
-        json.member("status", "green");
+        json.member("status", totals.damaged > 0 ? "red" : "green");
         json.member_object("indices", [&] {
             json.member("count", totals.indices);
             json.member_object("shards", [&] {
-                json.member("total", totals.indices);
-                json.member("primaries", totals.indices);
+                json.member("total", totals.indices - totals.damaged);
+                json.member("primaries", totals.indices - totals.damaged);
                 json.member("replication", 0.0);
             });
             json.member_object("docs", [&] {

@@ -12,6 +12,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/http_server.h"
+#include "tools/serve/index_state.h"
 #include "tools/serve/process_stats.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/timestamp.h"
@@ -25,11 +26,11 @@ using pipeline::PipelineStatistics;
 
 IndexTotals index_totals(const Node& node) {
     IndexTotals totals;
-    for (const std::string& name : node.store->names()) {
-        const io::IndexInfo info = node.store->info(name);
+    for (const IndexState& state : index_states(node, node.store->names())) {
         ++totals.indices;
-        totals.docs += info.docs;
-        totals.bytes += info.bytes;
+        totals.damaged += state.damaged ? 1 : 0;
+        totals.docs += state.info.docs;
+        totals.bytes += state.info.bytes;
     }
     return totals;
 }

@@ -13,9 +13,10 @@
 
 namespace penstock::serve {
 
-/// Over all indices.
+/// Over all indices; those that are damaged count as indices, without documents.
 struct IndexTotals {
     std::size_t indices = 0;
+    std::size_t damaged = 0;
     std::uint64_t docs = 0;
     std::uint64_t bytes = 0;
 };

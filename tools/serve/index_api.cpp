@@ -7,6 +7,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/index_settings.h"
+#include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
 #include "tools/serve/node.h"
@@ -82,11 +83,11 @@ IndexMetadata need(Node& node, const std::string& index) {
     return *metadata;
 }
 
-void shards(JsonWriter& json, std::size_t count) {
+void shards(JsonWriter& json, std::size_t count, std::size_t failed = 0) {
     json.member_object("_shards", [&] {
         json.member("total", count);
-        json.member("successful", count);
-        json.member("failed", 0);
+        json.member("successful", count - failed);
+        json.member("failed", failed);
     });
 }
 
@@ -478,12 +479,15 @@ void write_statistics(JsonWriter& json, const Statistics& statistics) {
 }
 
 Response index_stats(Node& node, const Request& request, const std::string&) {
+    // What is damaged has no numbers, and keeps nobody from those of the others.
+    const std::vector<IndexState> states = index_states(node, indices_of(node, request));
     std::map<std::string, Statistics> all;
     Statistics sum;
-    for (const std::string& index : indices_of(node, request)) {
-        const io::IndexInfo info = node.store->info(index);
-        const Statistics one{info.docs, info.bytes, node.indices->open_contexts(index)};
-        all.emplace(index, one);
+    for (const IndexState& state : states) {
+        if (state.damaged) continue;
+        const Statistics one{state.info.docs, state.info.bytes,
+                             node.indices->open_contexts(state.name)};
+        all.emplace(state.name, one);
         sum.docs += one.docs;
         sum.bytes += one.bytes;
         sum.contexts += one.contexts;
@@ -491,15 +495,16 @@ Response index_stats(Node& node, const Request& request, const std::string&) {
     std::string out;
     JsonWriter json(out);
     json.object([&] {
-        shards(json, all.size());
+        shards(json, states.size(), count_damaged(states));
         json.member_object("_all", [&] { write_statistics(json, sum); });
         json.member_object("indices", [&] {
-            for (const auto& [index, statistics] : all) {
-                json.member_object(index, [&, &index = index, &statistics = statistics] {
-                    json.member("uuid", need(node, index).uuid);
+            for (const IndexState& state : states) {
+                if (state.damaged) continue;
+                json.member_object(state.name, [&] {
+                    json.member("uuid", state.metadata->uuid);
                     json.member("health", "green");
                     json.member("status", "open");
-                    write_statistics(json, statistics);
+                    write_statistics(json, all.at(state.name));
                 });
             }
         });

@@ -256,6 +256,8 @@ void write_http(Exposition& out, const Node& node) {
 void write_indices(Exposition& out, const Node& node) {
     const IndexTotals totals = index_totals(node);
     out.single("penstock_indices", kGauge, "Indices", static_cast<double>(totals.indices));
+    out.single("penstock_indices_damaged", kGauge, "Indices whose files cannot be read",
+               static_cast<double>(totals.damaged));
     out.single("penstock_index_documents", kGauge, "Documents in all indices",
                static_cast<double>(totals.docs));
     out.single("penstock_index_bytes", kGauge, "Files of all indices",

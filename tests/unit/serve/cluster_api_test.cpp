@@ -65,6 +65,33 @@ TEST_F(ClusterApi, Health) {
     body(400, "GET", "/_cluster/health?wait_for_status=blue");
 }
 
+TEST_F(ClusterApi, ADamagedIndexIsRedAndTheRestIsTold) {
+    put_document("good");
+    put_document("bad");
+    damage("bad");
+    const std::string health = get("/_cluster/health?level=indices");
+    expect_has(health, R"("status":"red","timed_out":false)");
+    expect_has(health, R"("active_primary_shards":1)");
+    expect_has(health, R"("unassigned_shards":1)");
+    expect_has(health, R"("active_shards_percent_as_number":50.0)");
+    expect_has(health, R"("bad":{"status":"red")");
+    expect_has(health, R"("good":{"status":"green")");
+    expect_has(get("/_cluster/health/good"), R"("status":"green")");
+    expect_has(body(408, "GET", "/_cluster/health?wait_for_status=yellow&timeout=20ms"),
+               R"("status":"red","timed_out":true)");
+    get("/_cluster/health?wait_for_status=red");
+    expect_has(get("/_nodes/stats/indices"), R"("docs":{"count":1)");
+    expect_has(get("/_cluster/stats"),
+               R"("status":"red","indices":{"count":2,"shards":{"total":1)");
+    EXPECT_EQ(get("/_cat/indices?h=health,index,docs.count&s=index"),
+              "red   bad   \ngreen good 1\n");
+    EXPECT_EQ(get("/_cat/indices?h=index&health=red"), "bad\n");
+    EXPECT_EQ(get("/_cat/indices?h=index&health=green"), "good\n");
+    EXPECT_EQ(get("/_cat/health?h=status,shards,unassign,active_shards_percent"),
+              "red 1 1 50.0%\n");
+    expect_has(get("/metrics"), "penstock_indices_damaged 1.0\n");
+}
+
 TEST_F(ClusterApi, HealthWaitsForAnIndex) {
     std::thread later([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));

@@ -193,6 +193,10 @@ TEST_F(IndexApi, ADamagedIndexHarmsNoOther) {
     EXPECT_EQ(call("PUT", "/fresh").status, 200);
     EXPECT_EQ(call("GET", "/_alias/al").body, R"({"good":{"aliases":{"al":{}}}})");
     EXPECT_THROW(node.indices->metadata("bad"), StorageError);
+    const std::string stats = call("GET", "/_stats").body;
+    EXPECT_THAT(stats, HasSubstr(R"("_shards":{"total":3,"successful":2,"failed":1})"));
+    EXPECT_THAT(stats, HasSubstr(R"("good":{"uuid":)"));
+    EXPECT_THAT(stats, Not(HasSubstr(R"("bad")")));
     EXPECT_EQ(call("DELETE", "/bad").status, 200) << "so that it can be built again";
     EXPECT_EQ(call("PUT", "/bad").status, 200);
 }
