@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "engine/document/json.h"
 #include "engine/document/json_writer.h"
@@ -127,7 +128,8 @@ struct PipelineRegistry::Impl {
         StoredPipeline stored;
         PipelineDefinition definition;
         Calls calls;
-        PipelineStatistics past;  ///< of sets that are gone
+        PipelineStatistics past;  ///< of sets that are gone; at first zeros, see list_processors
+        bool listed = false;      ///< its processors are in `past`, or cannot be told
     };
 
     /// Everything that `id` reaches, as far as it is there.
@@ -230,6 +232,20 @@ struct PipelineRegistry::Impl {
         entry.stored.version = entry.definition.version;
         find_calls(*config, entry.calls);
         entries.insert_or_assign(entry.stored.id, std::move(entry));
+    }
+
+    /// A pipeline that nobody has used has processors too: they are told with zeros.
+    void list_processors(Entry& entry) const {
+        if (std::exchange(entry.listed, true) || !entry.past.processors.empty()) return;
+        try {
+            const CompiledPipeline unused = compile(entry.definition, entry.calls);
+            for (PipelineStatistics& zeros : unused.set->statistics()) {
+                if (zeros.id == entry.stored.id)
+                    entry.past.processors = std::move(zeros.processors);
+            }
+        } catch (const ApiError&) {
+            // It cannot be compiled any more: whoever uses it is told.
+        }
     }
 
     /// Says that the pipeline of this id, as its definition file has it, has been deleted.
@@ -379,8 +395,13 @@ std::vector<PipelineStatistics> PipelineRegistry::statistics() const {
         }
     }
     std::vector<PipelineStatistics> all;
-    for (auto& [id, sum] : sums)
+    for (auto& [id, sum] : sums) {
+        if (sum.processors.empty()) {
+            impl_->list_processors(impl_->entries.at(id));
+            sum.processors = impl_->entries.at(id).past.processors;
+        }
         all.push_back(std::move(sum));
+    }
     return all;
 }
 

@@ -65,6 +65,17 @@ TEST_F(ClusterApi, Health) {
     body(400, "GET", "/_cluster/health?wait_for_status=blue");
 }
 
+TEST_F(ClusterApi, PipelinesThatNobodyHasUsedListTheirProcessors) {
+    node.pipelines->put("called", R"({"processors":[{"remove":{"field":"a"}}]})");
+    node.pipelines->put("idle", R"({"processors":[{"set":{"tag":"t","field":"a","value":2}},
+        {"pipeline":{"name":"called"}}]})");
+    const std::string stats = get("/_nodes/stats/ingest");
+    expect_has(stats, R"("idle":{"count":0,)");
+    expect_has(stats, R"("processors":[{"remove":{"type":"remove","stats":{"count":0,)");
+    expect_has(stats, R"("processors":[{"set:t":{"type":"set","stats":{"count":0,)");
+    expect_has(stats, R"({"pipeline":{"type":"pipeline","stats":{"count":0,)");
+}
+
 TEST_F(ClusterApi, ADamagedIndexIsRedAndTheRestIsTold) {
     put_document("good");
     put_document("bad");
