@@ -41,6 +41,8 @@ struct Needs {
         indices,
         /// The indices of the path; without one there, the handler asks for each of the body's.
         named,
+        /// The handler asks for each document; one of the privileges must be there somewhere.
+        documents,
         everything,
     };
     Of of = Of::everything;
@@ -53,6 +55,9 @@ constexpr Needs indices(unsigned privileges) {
 }
 constexpr Needs named(unsigned privileges) {
     return {Needs::Of::named, privileges, ClusterPrivilege::all};
+}
+constexpr Needs documents(unsigned privileges) {
+    return {Needs::Of::documents, privileges, ClusterPrivilege::all};
 }
 constexpr Needs cluster(ClusterPrivilege privilege) {
     return {Needs::Of::cluster, IndexPrivilege::all, privilege};
@@ -92,14 +97,16 @@ constexpr auto kRules = std::to_array<Rule>({
     {"DELETE", "/_search/point_in_time/_all", named(Index::read)},
     {"GET", "/{index}/_doc/{id}", indices(Index::read)},
     {"GET", "/{index}/_source/{id}", indices(Index::read)},
-    {"PUT POST DELETE", "/{index}/_doc/{id}", indices(Index::write)},
-    {"POST", "/{index}/_doc", indices(Index::write)},
-    {"PUT POST", "/{index}/_create/{id}", indices(Index::write)},
-    {"POST", "/{index}/_update/{id}", indices(Index::write)},
-    {"POST PUT", "/_bulk", named(Index::write)},
-    {"POST", "/{index}/_update_by_query", indices(Index::read | Index::write)},
-    {"POST", "/{index}/_delete_by_query", indices(Index::read | Index::write)},
-    {"POST", "/_reindex", indices(Index::read | Index::write | Index::create_index)},
+    {"PUT POST", "/{index}/_doc/{id}", documents(Index::add_doc | Index::put_doc)},
+    {"DELETE", "/{index}/_doc/{id}", documents(Index::delete_doc)},
+    {"POST", "/{index}/_doc", documents(Index::add_doc | Index::put_doc)},
+    {"PUT POST", "/{index}/_create/{id}", documents(Index::add_doc)},
+    {"POST", "/{index}/_update/{id}", documents(Index::update_doc)},
+    {"POST PUT", "/_bulk", documents(Index::write)},
+    {"POST", "/{index}/_update_by_query",
+     indices(Index::read | Index::add_doc | Index::put_doc | Index::update_doc)},
+    {"POST", "/{index}/_delete_by_query", indices(Index::read | Index::delete_doc)},
+    {"POST", "/_reindex", documents(Index::add_doc | Index::put_doc)},
     // Indices.
     {"PUT", "/{index}", indices(Index::create_index)},
     {"DELETE", "/{index}", indices(Index::delete_index)},
@@ -209,8 +216,7 @@ std::vector<std::string> reaching_parts(std::string_view expression) {
 /// What is read through an alias goes through its filter, but requests that also write by query
 /// see the index as it is.
 bool grants_by_alias(unsigned privileges) {
-    constexpr unsigned by_query = Index::read | Index::write;
-    return (privileges & by_query) != by_query;
+    return (privileges & Index::read) == 0 || (privileges & Index::write) == 0;
 }
 
 /// Whether an expression reaches an index through aliases only, and the principal may use them all.
@@ -255,8 +261,9 @@ void authorize_part(Node& node, const Request& request, unsigned privileges,
         if (by_name) return;
         throw forbidden(request, " on indices [" + part + "]");  // whether they exist is not told
     }
+    if (indices.empty() && !by_name) throw forbidden(request, " on indices [" + part + "]");
     for (const std::string& index : indices)
-        authorize_index(node, request, index, part);
+        authorize_index(node, request, privileges, index, part);
 }
 
 void authorize_path(Node& node, const Request& request, const Needs& needs) {
@@ -304,6 +311,9 @@ void authorize(Node& node, const Request& request) {
         case Needs::Of::indices:
         case Needs::Of::named:
             return authorize_indices(node, request, needs);
+        case Needs::Of::documents:
+            if (request.principal->permissions.allows_any_somewhere(needs.index)) return;
+            throw forbidden(request, ": it has no such privilege for any index");
         case Needs::Of::everything:
             throw forbidden(request, ": it takes all privileges");
     }
@@ -315,10 +325,37 @@ void authorize_index(const Request& request, const std::string& name) {
 
 void authorize_index(Node& node, const Request& request, const std::string& index,
                      std::string_view expression) {
+    authorize_index(node, request, needs_of(request).index, index, expression);
+}
+
+void authorize_index(Node& node, const Request& request, unsigned privileges,
+                     const std::string& index, std::string_view expression) {
     if (may_everything(request)) return;
-    const unsigned privileges = needs_of(request).index;
     if (!allowed_through_aliases(node, request, privileges, index, expression))
         need_index(request, privileges, index);
+}
+
+void authorize_names(Node& node, const Request& request, std::string_view expression) {
+    authorize_names(node, request, needs_of(request).index, expression);
+}
+
+void authorize_names(Node& node, const Request& request, unsigned privileges,
+                     std::string_view expression) {
+    if (may_everything(request)) return;
+    for (const std::string& part : reaching_parts(expression))
+        authorize_part(node, request, privileges, part);
+}
+
+void authorize_auto_create(const Request& request, const std::string& index) {
+    if (may_everything(request) || request.principal->permissions.allows(Index::auto_create, index))
+        return;
+    throw forbidden(request, " on indices [" + index +
+                                 "], which is not there: making it takes the index privilege "
+                                 "[create_index], [auto_configure] or [manage]");
+}
+
+bool is_limited(const Request& request) {
+    return request.principal != nullptr && !request.principal->permissions.allows(Index::all, "*");
 }
 
 void authorize_alias(const Request& request, const std::string& alias) {

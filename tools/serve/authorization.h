@@ -16,7 +16,8 @@ namespace penstock::serve {
 /// many passwords wait to be checked. Does nothing when nobody has to say who they are.
 boost::asio::awaitable<void> authenticate(Node& node, Request& request);
 /// Whether request.principal may use this route, and the indices that its path names. Throws
-/// ApiError 403. Whoever takes names of indices from a body asks authorize_index for each.
+/// ApiError 403. Whoever takes names of indices from a body asks authorize_names for them, and
+/// authorize_index for what they reach.
 void authorize(Node& node, const Request& request);
 /// For an index or alias by its own name.
 void authorize_index(const Request& request, const std::string& name);
@@ -24,6 +25,18 @@ void authorize_index(const Request& request, const std::string& name);
 /// may use, as Elasticsearch grants it.
 void authorize_index(Node& node, const Request& request, const std::string& index,
                      std::string_view expression);
+/// The same for other privileges than the route's own.
+void authorize_index(Node& node, const Request& request, unsigned privileges,
+                     const std::string& index, std::string_view expression);
+/// For names that a body brings, before anybody looks for them: whoever may not use one is told so,
+/// be there such an index or not.
+void authorize_names(Node& node, const Request& request, std::string_view expression);
+void authorize_names(Node& node, const Request& request, unsigned privileges,
+                     std::string_view expression);
+/// For making an index that a write names.
+void authorize_auto_create(const Request& request, const std::string& index);
+/// Whether all that it may do is with some indices.
+bool is_limited(const Request& request);
 /// For adding or removing an alias of this name (or names, with `*`).
 void authorize_alias(const Request& request, const std::string& alias);
 /// For what reaches everybody's.

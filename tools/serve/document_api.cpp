@@ -336,6 +336,7 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
 
 void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWriter& json) {
     try {
+        authorize_names(node, request, one.index);
         const std::string index = node.indices->single(one.index);
         authorize_index(node, request, index, one.index);
         write_found(find(node, index, one.id, one.view.routing), one.view, with_type(node), json);

@@ -205,11 +205,31 @@ awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteReque
 
 // ---- names to indices
 
-const WriteTarget& DocumentWriter::target(const std::string& given, bool require_alias,
-                                          bool create) {
-    const std::string name = node_.indices->resolve_names(given);
-    const WriteTarget& found = find_target(name, require_alias, create);
-    authorize_index(node_, request_, found.index, name);
+namespace {
+
+/// What a write takes, as Elasticsearch divides it: without an id nothing is overwritten.
+unsigned privileges_of(const WriteRequest& request, const WriteAnswer& answer) {
+    switch (request.kind) {
+        case WriteKind::create:
+            return IndexPrivilege::add_doc;
+        case WriteKind::remove:
+            return IndexPrivilege::delete_doc;
+        case WriteKind::update:
+            return IndexPrivilege::update_doc;
+        default:
+            return answer.id.empty() ? IndexPrivilege::add_doc : IndexPrivilege::put_doc;
+    }
+}
+
+}  // namespace
+
+const WriteTarget& DocumentWriter::target(const Work& work, bool create) {
+    const WriteRequest& request = work.request;
+    const unsigned privileges = privileges_of(request, work.answer);
+    const std::string name = node_.indices->resolve_names(request.index);
+    authorize_names(node_, request_, privileges, name);
+    const WriteTarget& found = find_target(name, request.require_alias, create);
+    authorize_index(node_, request_, privileges, found.index, name);
     return found;
 }
 
@@ -223,7 +243,7 @@ const WriteTarget& DocumentWriter::find_target(const std::string& name, bool req
     }
     WriteTarget found = node_.indices->write_target(name, require_alias);
     if (!found.exists && create) {
-        authorize_index(request_, found.index);
+        authorize_auto_create(request_, found.index);
         node_.indices->create_for_write(found.index);
         found = node_.indices->write_target(name, require_alias);
     }
@@ -236,7 +256,7 @@ awaitable<void> DocumentWriter::look_up(std::vector<Work*> works) {
             try {
                 check(*work);
                 // Not created yet: a pipeline may send the document elsewhere.
-                work->target = &target(work->request.index, work->request.require_alias, false);
+                work->target = &target(*work, false);
                 work->answer.index = work->target->index;
             } catch (const ApiError& error) {
                 work->fail(error);
@@ -424,7 +444,7 @@ void DocumentWriter::store(std::vector<Work>& works) {
         try {
             const bool creates = work.request.kind != WriteKind::remove ||
                                  work.request.version_type != io::VersionType::internal;
-            work.target = &target(work.request.index, work.request.require_alias, creates);
+            work.target = &target(work, creates);
             work.answer.index = work.target->index;
             if (!work.target->exists) throw index_not_found(work.target->index);
             if (work.answer.id.empty()) work.answer.id = make_document_id();

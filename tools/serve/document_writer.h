@@ -96,7 +96,7 @@ class DocumentWriter {
     void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
-    const WriteTarget& target(const std::string& given, bool require_alias, bool create);
+    const WriteTarget& target(const Work& work, bool create);
     const WriteTarget& find_target(const std::string& name, bool require_alias, bool create);
 
     Node& node_;

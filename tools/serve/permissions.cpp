@@ -19,17 +19,22 @@ struct NamedPrivilege {
     unsigned bits;
 };
 
-/// Elasticsearch's names. What it divides further than this server can (create, index, delete,
-/// create_doc, ...) is refused and not rounded.
-constexpr std::array<NamedPrivilege, 10> kIndexPrivileges{
+/// Elasticsearch's names, those that include others first. What it divides further than this server
+/// can is refused and not rounded.
+constexpr std::array<NamedPrivilege, 15> kIndexPrivileges{
     {{"all", IndexPrivilege::all},
      {"manage", IndexPrivilege::manage},
      {"read", IndexPrivilege::read},
      {"write", IndexPrivilege::write},
+     {"index", IndexPrivilege::add_doc | IndexPrivilege::put_doc | IndexPrivilege::update_doc},
+     {"create", IndexPrivilege::add_doc | IndexPrivilege::put_doc},
+     {"create_doc", IndexPrivilege::add_doc},
+     {"delete", IndexPrivilege::delete_doc},
      {"monitor", IndexPrivilege::monitor},
      {"view_index_metadata", IndexPrivilege::metadata},
      {"maintenance", IndexPrivilege::maintenance},
-     {"create_index", IndexPrivilege::create_index},
+     {"create_index", IndexPrivilege::create_index | IndexPrivilege::auto_create},
+     {"auto_configure", IndexPrivilege::auto_create},
      {"delete_index", IndexPrivilege::delete_index},
      {"none", 0}}};
 constexpr std::array<std::string_view, 4> kClusterPrivileges{"none", "monitor", "manage", "all"};
@@ -217,6 +222,12 @@ bool Permissions::allows_somewhere(unsigned privileges) const {
         }
     }
     return false;
+}
+
+bool Permissions::allows_any_somewhere(unsigned privileges) const {
+    return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
+        return (grant.privileges & privileges) != 0 && !grant.names.empty();
+    });
 }
 
 bool Permissions::allows_everything() const {

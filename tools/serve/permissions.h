@@ -19,16 +19,22 @@ enum class ClusterPrivilege {
 
 /// With indices, as bits that add up.
 struct IndexPrivilege {
-    static constexpr unsigned read = 1U;   ///< documents
-    static constexpr unsigned write = 2U;  ///< documents
+    static constexpr unsigned read = 1U;  ///< documents
     static constexpr unsigned monitor = 4U;
     static constexpr unsigned metadata = 8U;  ///< see settings, mappings and aliases
     static constexpr unsigned maintenance = 16U;
     static constexpr unsigned create_index = 32U;
     static constexpr unsigned delete_index = 64U;
     static constexpr unsigned configure = 128U;  ///< change settings, mappings and aliases
+    static constexpr unsigned add_doc = 256U;    ///< of a new id, or without one
+    static constexpr unsigned put_doc = 512U;    ///< also over another one
+    static constexpr unsigned update_doc = 1024U;
+    static constexpr unsigned delete_doc = 2048U;
+    static constexpr unsigned auto_create = 4096U;  ///< make a missing index by a write
+    /// As Elasticsearch's `write`: documents, and no index for them.
+    static constexpr unsigned write = add_doc | put_doc | update_doc | delete_doc;
     static constexpr unsigned manage =
-        monitor | metadata | maintenance | create_index | delete_index | configure;
+        monitor | metadata | maintenance | create_index | auto_create | delete_index | configure;
     static constexpr unsigned all = read | write | manage;
 };
 
@@ -49,6 +55,8 @@ class Permissions {
     bool allows(unsigned privileges, std::string_view name) const;
     /// All of `privileges` with some name.
     bool allows_somewhere(unsigned privileges) const;
+    /// One of `privileges` with some name.
+    bool allows_any_somewhere(unsigned privileges) const;
     bool allows_everything() const;
 
     /// JSON; an object without members for everything.

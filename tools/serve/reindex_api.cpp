@@ -1,5 +1,6 @@
 // POST /_reindex, /_update_by_query, /_delete_by_query and their tasks.
 #include "engine/runtime/await.h"
+#include "tools/serve/authorization.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/reindex_job.h"
 #include "tools/serve/response_format.h"
@@ -17,6 +18,21 @@ constexpr milliseconds kTimeout{30'000};
 
 // ---- starting
 
+/// As Elasticsearch: to read the source, to write the destination, and to make it where it is not
+/// there. Blocks.
+void authorize_reindex(Node& node, const Request& request, const ReindexRequest& asked) {
+    if (asked.kind != ReindexKind::reindex || !is_limited(request)) return;
+    if (!asked.remote) {
+        for (const std::string& name : asked.source)
+            authorize_names(node, request, IndexPrivilege::read, name);
+    }
+    const bool adds = asked.op == io::WriteOp::create;
+    authorize_names(node, request, adds ? IndexPrivilege::add_doc : IndexPrivilege::put_doc,
+                    asked.dest);
+    const WriteTarget target = node.indices->write_target(asked.dest, asked.require_alias);
+    if (!target.exists) authorize_auto_create(request, target.index);
+}
+
 awaitable<Response> start(Node& node, Request& request, ReindexKind kind) {
     JsonBody body;
     co_await body.read(request);
@@ -27,6 +43,9 @@ awaitable<Response> start(Node& node, Request& request, ReindexKind kind) {
     if (!body.empty()) origin.body = json_text(document::Value::object(&body.root()));
     origin.headers = task_headers(request);
     ReindexRequest asked = parse_reindex(kind, origin.index, origin.query, origin.body);
+    origin.confined = is_limited(request);
+    co_await runtime::call_on(node.runtime->blocking(),
+                              [&] { authorize_reindex(node, request, asked); });
     const bool wait = asked.wait_for_completion;
     const std::vector<std::string> warnings = std::move(asked.warnings);
     const auto with_warnings = [&](Response response) {

@@ -40,6 +40,7 @@ struct Plan {
     std::map<std::string, std::vector<std::string>> filters;
     std::string dest;  ///< concrete; empty: back to where documents come from
     std::size_t slices = 1;
+    bool confined = false;  ///< pipelines send nothing elsewhere
 };
 
 std::string joined(const std::vector<std::string>& names) {
@@ -356,8 +357,9 @@ job::ReindexParts make_parts(Node& node, const ReindexRequest& request, const Pl
     if (request.active_shards > 1) {
         parts.sink = make_refusing_sink(too_few_copies(request, plan));
     } else if (!plan.dest.empty()) {
-        parts.sink = make_routed_sink(std::move(parts.sink), *node.indices, plan.dest,
-                                      node.indices->write_target(plan.dest).final_pipeline);
+        parts.sink =
+            make_routed_sink(std::move(parts.sink), *node.indices, plan.dest,
+                             node.indices->write_target(plan.dest).final_pipeline, plan.confined);
     }
     return parts;
 }
@@ -403,6 +405,7 @@ std::string write_record(const ReindexOrigin& origin, const Plan& plan) {
         });
         json.member("dest", plan.dest);
         json.member("slices", plan.slices);
+        json.member("confined", plan.confined);
     });
     return out;
 }
@@ -430,6 +433,8 @@ void read_record(const std::string& text, ReindexOrigin& origin, Plan& plan) {
     origin.body = text_member(body, "body");
     plan.dest = text_member(body, "dest");
     plan.slices = static_cast<std::size_t>(integer_member(body, "slices"));
+    const document::Value* confined = body.find("confined");  // earlier versions have none
+    plan.confined = confined != nullptr && confined->is_boolean() && confined->as_boolean();
     if (const document::Value* parameters = body.find("parameters")) {
         for (const document::Member& one : parameters->as_object())
             origin.query.set(std::string(one.key()), std::string(one.value.as_string()));
@@ -702,6 +707,7 @@ job::TaskSpec task_spec(const Prepared& prepared, const ReindexOrigin& origin) {
 void prepare_and_begin(Node& node, Prepared& prepared, const ReindexOrigin& origin,
                        const std::shared_ptr<ReindexRun>& run) {
     prepared.plan = make_plan(node, prepared.request);
+    prepared.plan.confined = origin.confined;
     const auto& remote = prepared.request.remote;
     if (remote) run->remote = remote->address.text();
     prepared.record =

@@ -21,6 +21,7 @@ struct ReindexOrigin {
     Parameters query;
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;  ///< that the task shows
+    bool confined = false;  ///< whoever asks may use some indices only: nothing goes elsewhere
 };
 
 /// One that has begun. Its answer is there when the task has ended.

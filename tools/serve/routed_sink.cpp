@@ -44,8 +44,11 @@ class RefusingSink final : public io::Sink {
 class RoutedSink final : public io::Sink {
   public:
     RoutedSink(std::unique_ptr<io::Sink> inner, IndexRegistry& indices, std::string dest,
-               std::string final_pipeline)
-        : inner_(std::move(inner)), indices_(indices), final_pipeline_(std::move(final_pipeline)) {
+               std::string final_pipeline, bool confined)
+        : inner_(std::move(inner)),
+          indices_(indices),
+          final_pipeline_(std::move(final_pipeline)),
+          confined_(confined) {
         known_.emplace(dest, Destination{dest, {}});
     }
 
@@ -87,6 +90,12 @@ class RoutedSink final : public io::Sink {
     }
 
     std::string resolve(const std::string& name) {
+        if (confined_) {
+            throw ApiError(403, "security_exception",
+                           "a pipeline sends the document to [" + name +
+                               "], but whoever began this task may use some indices only: name it "
+                               "as the destination");
+        }
         const WriteTarget target = indices_.write_target(name);
         if (target.final_pipeline != final_pipeline_) {
             throw illegal_argument("index [" + target.index + "] has the final pipeline [" +
@@ -101,15 +110,17 @@ class RoutedSink final : public io::Sink {
     std::unique_ptr<io::Sink> inner_;
     IndexRegistry& indices_;
     std::string final_pipeline_;
+    bool confined_;
     std::map<std::string, Destination, std::less<>> known_;
 };
 
 }  // namespace
 
 std::unique_ptr<io::Sink> make_routed_sink(std::unique_ptr<io::Sink> inner, IndexRegistry& indices,
-                                           std::string dest, std::string final_pipeline) {
+                                           std::string dest, std::string final_pipeline,
+                                           bool confined) {
     return std::make_unique<RoutedSink>(std::move(inner), indices, std::move(dest),
-                                        std::move(final_pipeline));
+                                        std::move(final_pipeline), confined);
 }
 
 std::unique_ptr<io::Sink> make_refusing_sink(const ApiError& refusal) {

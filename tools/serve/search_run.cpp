@@ -456,6 +456,7 @@ SearchTargets open_targets(Node& node, const Request& request, std::string_view 
                            std::int64_t now_millis) {
     SearchTargets targets;
     targets.partial_allowed = partial_allowed;
+    authorize_names(node, request, expression);
     for (const std::string& index : node.indices->expand(expression, options)) {
         authorize_index(node, request, index, expression);
         ++targets.total;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <thread>
 
 #include "engine/runtime/durable_file.h"
+#include "engine/job/task_manager.h"
 #include "engine/runtime/error.h"
 #include "tests/unit/serve/fixture.h"
 #include "tools/serve/authorization.h"
@@ -266,7 +268,7 @@ TEST_F(Security, RefusesRolesThatItCannotKeepTo) {
     EXPECT_THAT(roles(R"({"r":{"cluster":"monitor"}})"), HasSubstr("[cluster] must be a list"));
     EXPECT_THAT(roles(R"({"r":{"cluster":[1]}})"), HasSubstr("[cluster] must be a list"));
     EXPECT_THAT(roles(R"({"r":{"cluster":["manage_ml"]}})"), HasSubstr("[manage_ml]"));
-    EXPECT_THAT(roles(indices("a", R"("create_doc")")), HasSubstr("[create_doc]"));
+    EXPECT_THAT(roles(indices("a", R"("manage_ilm")")), HasSubstr("[manage_ilm]"));
     EXPECT_THAT(roles(indices("a", "1")), HasSubstr("[privileges] must be a list of strings"));
     EXPECT_THAT(roles(indices("/a.*/", R"("read")")), HasSubstr("[/a.*/]"));
     EXPECT_THAT(roles(R"({"r":{"indices":[{"names":[1],"privileges":["read"]}]}})"),
@@ -316,6 +318,117 @@ TEST_F(Security, RolesAddUpAndGrantNoMore) {
     EXPECT_EQ(status(all_but_keys, "PUT", "/c"), 200);
     EXPECT_EQ(status(all_but_keys, "POST", "/_security/api_key", R"({"name":"more"})"), 403);
     EXPECT_EQ(status(key("{}"), "POST", "/_security/api_key", R"({"name":"more"})"), 200);
+}
+
+/// The columns of Elasticsearch's table of index privileges that documents have to do with.
+TEST_F(Security, PrivilegesAreDividedAsElasticsearchDividesThem) {
+    put("a", "1", R"({"n":1})");
+    struct Case {
+        const char* privileges;
+        int add;  ///< a new document, by _create or without an id
+        int index;
+        int update;
+        int remove;
+        int read;
+        int make;  ///< a missing index, by a write
+        int create;
+    };
+    constexpr int no = 403;
+    const std::array<Case, 12> cases{{
+        {R"("write")", 201, 200, 200, 200, no, no, no},
+        {R"("index")", 201, 200, 200, no, no, no, no},
+        {R"("create")", 201, 200, no, no, no, no, no},
+        {R"("create_doc")", 201, no, no, no, no, no, no},
+        {R"("delete")", no, no, no, 200, no, no, no},
+        {R"("read")", no, no, no, no, 200, no, no},
+        {R"("view_index_metadata")", no, no, no, no, no, no, no},
+        {R"("maintenance","monitor")", no, no, no, no, no, no, no},
+        {R"("create_doc","auto_configure")", 201, no, no, no, no, 201, no},
+        {R"("create_doc","create_index")", 201, no, no, no, no, 201, 200},
+        {R"("manage")", no, no, no, no, no, no, 200},
+        {R"("all")", 201, 200, 200, 200, 200, 201, 200},
+    }};
+    int number = 0;
+    for (const Case& one : cases) {
+        const std::string who = key(indices("a*", one.privileges));
+        const std::string fresh = std::to_string(++number);
+        EXPECT_EQ(status(who, "POST", "/a/_doc", "{}"), one.add) << one.privileges;
+        EXPECT_EQ(status(who, "PUT", "/a/_create/new" + fresh, "{}"), one.add) << one.privileges;
+        EXPECT_EQ(status(who, "PUT", "/a/_doc/1", "{}"), one.index) << one.privileges;
+        EXPECT_EQ(status(who, "POST", "/a/_update/1", R"({"doc":{"n":)" + fresh + "}}"), one.update)
+            << one.privileges;
+        EXPECT_EQ(status(who, "GET", "/a/_doc/1"), one.read) << one.privileges;
+        EXPECT_EQ(status(who, "POST", "/a-auto" + fresh + "/_doc", "{}"), one.make)
+            << one.privileges;
+        EXPECT_EQ(status(who, "PUT", "/a-made" + fresh), one.create) << one.privileges;
+        call("PUT", "/a/_doc/gone", "{}");
+        EXPECT_EQ(status(who, "DELETE", "/a/_doc/gone"), one.remove) << one.privileges;
+    }
+    const Response bulk = ask(key(indices("a", R"("create_doc")")), "POST", "/a/_bulk",
+                              "{\"create\":{\"_id\":\"x\"}}\n{}\n{\"index\":{}}\n{}\n"
+                              "{\"index\":{\"_id\":\"1\"}}\n{}\n{\"delete\":{\"_id\":\"1\"}}\n");
+    EXPECT_EQ(bulk.status, 200);
+    EXPECT_THAT(bulk.body, testing::MatchesRegex(R"(.*"status":201.*"status":201.*"status":403.*)"
+                                                 R"("status":403.*)"));
+}
+
+/// There or not: it is the same to whoever has no right to it.
+TEST_F(Security, ForeignNamesInBodiesAreForbiddenAndNotTold) {
+    node.tasks = std::make_shared<job::TaskManager>(
+        job::TaskManagerOptions{.directory = directory / "tasks"});
+    add_reindex_routes(router, node);
+    put("logs-1", "1", "{}");
+    put("secret", "1", "{}");
+    ASSERT_EQ(call("PUT", "/secret/_alias/hidden").status, 200);
+    const std::string who = key(indices("logs-*", R"("all")"));
+    for (const std::string name : {"secret", "hidden", "nothing"}) {
+        const auto reindex = [&](const std::string& source, const std::string& dest) {
+            return status(
+                who, "POST", "/_reindex",
+                R"({"source":{"index":")" + source + R"("},"dest":{"index":")" + dest + "\"}}");
+        };
+        EXPECT_EQ(reindex(name, "logs-2"), 403) << name;
+        EXPECT_EQ(reindex("logs-1", name), 403) << name;
+        const std::string line = "{\"index\":\"" + name + "\"}\n{}\n";
+        EXPECT_THAT(ask(who, "POST", "/_msearch", line).body, HasSubstr("\"status\":403")) << name;
+        for (const char* kind : {"index", "create", "delete", "update"}) {
+            const bool has_body = std::string(kind) != "delete";
+            const std::string item = std::string("{\"") + kind + R"(":{"_id":"1","_index":")" +
+                                     name + "\"}}\n" + (has_body ? "{\"doc\":{}}\n" : "");
+            EXPECT_THAT(ask(who, "POST", "/_bulk", item).body, HasSubstr("\"status\":403"))
+                << name << kind;
+        }
+        EXPECT_THAT(
+            ask(who, "POST", "/_mget", R"({"docs":[{"_index":")" + name + R"(","_id":"1"}]})").body,
+            HasSubstr("security_exception"))
+            << name;
+        for (const char* kind : {"add", "remove"}) {
+            EXPECT_EQ(status(who, "POST", "/_aliases",
+                             std::string(R"({"actions":[{")") + kind + R"(":{"index":")" + name +
+                                 R"(","alias":"logs-x"}}]})"),
+                      403)
+                << name;
+        }
+        EXPECT_EQ(status(who, "POST", "/_aliases",
+                         R"({"actions":[{"remove_index":{"index":")" + name + "\"}}]}"),
+                  403);
+        EXPECT_EQ(status(who, "PUT", "/logs-1/_alias/" + name), 403) << name;
+    }
+    EXPECT_EQ(status(who, "POST", "/_reindex",
+                     R"({"source":{"index":"logs-1"},"dest":{"index":"logs-2"}})"),
+              200);
+    const std::string writer = key(
+        R"({"r":{"indices":[{"names":["logs-1"],"privileges":["read"]},
+                            {"names":["logs-*"],"privileges":["write"]}]}})");
+    const auto copy_to = [&](const std::string& dest) {
+        return status(writer, "POST", "/_reindex",
+                      R"({"source":{"index":"logs-1"},"dest":{"index":")" + dest + "\"}}");
+    };
+    EXPECT_EQ(copy_to("logs-2"), 200);
+    EXPECT_EQ(copy_to("logs-3"), 403) << "it may not make it";
+    EXPECT_EQ(status(writer, "POST", "/_reindex",
+                     R"({"source":{"index":"logs-2"},"dest":{"index":"logs-1"}})"),
+              403);
 }
 
 TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
