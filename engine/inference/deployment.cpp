@@ -42,7 +42,11 @@ Deployment::Impl::Impl(DeploymentConfig with, ModelLoader load_with)
 
 void Deployment::Impl::start() {
     try {
-        starter = std::thread([this] { load(); });
+        starter = std::thread([this] {
+            load();
+            std::lock_guard lock(mutex);
+            loader_ended = true;
+        });
     } catch (const std::system_error& error) {
         throw InferenceError(
             429, kStatus,
@@ -247,6 +251,14 @@ bool Deployment::Impl::begin_stop(const std::string& why) {
     return true;
 }
 
+bool Deployment::Impl::idle_locked() const {
+    const bool opening = std::ranges::any_of(allocations, [](const auto& allocation) {
+        return allocation->stage == Allocation::Stage::opening;
+    });
+    return state == DeploymentState::stopped ||
+           (loader_ended && !opening && (ready == 0 || drained_locked()));
+}
+
 // Runs or fails what was accepted, and sends the allocations away.
 Allocations Deployment::Impl::end_work(StopMode mode, Clock::time_point deadline) {
     Finished finished;
@@ -449,6 +461,15 @@ LoadCounters Deployment::load() const {
 
 void Deployment::stop(StopMode mode, std::chrono::milliseconds timeout, const std::string& reason) {
     impl_->stop(mode, timeout, reason);
+}
+
+void Deployment::begin_stop(const std::string& reason) {
+    impl_->begin_stop(reason);
+}
+
+bool Deployment::is_idle() const {
+    std::lock_guard lock(impl_->mutex);
+    return impl_->idle_locked();
 }
 
 InferResult infer_blocking(Deployment& deployment, const InferRequest& request) {

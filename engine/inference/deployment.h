@@ -104,6 +104,11 @@ class Deployment {
     /// `timeout` a drain turns into fail. Does nothing when it has stopped already.
     void stop(StopMode mode, std::chrono::milliseconds timeout,
               const std::string& reason = "stopped by request");
+    /// The first part of it alone: takes no new work from now on. Whoever calls this calls stop()
+    /// too, where a drain waits for nothing once is_idle(). Does not block.
+    void begin_stop(const std::string& reason = "stopped by request");
+    /// Nothing is being loaded, and what was accepted is done.
+    bool is_idle() const;
 
   private:
     struct Impl;

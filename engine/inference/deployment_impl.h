@@ -146,6 +146,7 @@ struct Deployment::Impl {
     bool drained_locked() const {
         return queue.empty() && in_model == 0 && waiting[0].empty() && waiting[1].empty();
     }
+    bool idle_locked() const;
     void tell_if_drained_locked();
 
     // Answers.
@@ -181,6 +182,7 @@ struct Deployment::Impl {
     std::string reason;
     std::shared_ptr<const LoadedModel> model;
     std::thread starter;
+    bool loader_ended = false;
     Allocations allocations;  // without those that leave
     int ready = 0;            // allocations that take work
     int busy = 0;             // allocations with a batch

@@ -214,11 +214,16 @@ void Deployments::adapt(Deployment& deployment, int wanted) {
 bool Deployments::stop(std::string_view id, StopMode mode, std::chrono::milliseconds timeout) {
     const std::shared_ptr<Deployment> deployment = find(id);
     if (!deployment) return false;
+    stop(deployment, mode, timeout);
+    return true;
+}
+
+void Deployments::stop(const std::shared_ptr<Deployment>& deployment, StopMode mode,
+                       std::chrono::milliseconds timeout) {
     deployment->stop(mode, timeout);
     std::lock_guard lock(mutex_);
-    const auto entry = by_id_.find(id);
+    const auto entry = by_id_.find(deployment->id());
     if (entry != by_id_.end() && entry->second == deployment) by_id_.erase(entry);
-    return true;
 }
 
 void Deployments::stop_all(StopMode mode, std::chrono::milliseconds timeout) {

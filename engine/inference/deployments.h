@@ -59,6 +59,9 @@ class Deployments {
     /// False when there is no such deployment.
     bool stop(std::string_view id, StopMode mode = StopMode::drain,
               std::chrono::milliseconds timeout = std::chrono::seconds(30));
+    /// That one, and no later one of its id.
+    void stop(const std::shared_ptr<Deployment>& deployment, StopMode mode,
+              std::chrono::milliseconds timeout);
     void stop_all(StopMode mode, std::chrono::milliseconds timeout);
 
     /// By deployment_id; null when there is none.

@@ -303,11 +303,13 @@ std::string delete_json(const std::vector<std::string>& pipelines) {
     return out;
 }
 
-void remove_endpoint(const Models& models, const Endpoint& endpoint) {
+/// The deployment that is to stop with it; null when there is none.
+std::shared_ptr<inference::Deployment> remove_endpoint(const Models& models,
+                                                       const Endpoint& endpoint) {
     models.endpoints().remove(endpoint.id);
-    if (!endpoint.owns_deployment) return;
+    if (!endpoint.owns_deployment) return nullptr;
     models.registry().forget(endpoint.deployment_id);
-    models.node().deployments->stop(endpoint.deployment_id);
+    return models.node().deployments->find(endpoint.deployment_id);
 }
 
 asio::awaitable<Response> delete_endpoint(Request& request, ModelsPtr models) {
@@ -336,7 +338,11 @@ asio::awaitable<Response> delete_endpoint(Request& request, ModelsPtr models) {
                            "delete it anyway, or use `dry_run` to list the pipelines that "
                            "reference it.");
     }
-    co_await blocking(models->node(), [&] { remove_endpoint(*models, endpoint); });
+    std::vector<std::shared_ptr<inference::Deployment>> stopped;
+    if (auto its_own =
+            co_await blocking(models->node(), [&] { return remove_endpoint(*models, endpoint); }))
+        stopped.push_back(std::move(its_own));
+    co_await stop_deployments(models->node(), std::move(stopped), inference::StopMode::drain);
     co_return Response::json(delete_json({}));
 }
 

@@ -233,27 +233,31 @@ void require_unused(const Models& models, const ModelUses& uses, const Deploymen
     }
 }
 
-void stop_all(const Models& models, const std::string& expression, const StopOptions& options) {
-    constexpr std::chrono::seconds drain_time(30);
-    const auto found = deployments_of(models, expression, options.allow_no_match);
+/// Those that are to stop, which a later start of the server does not start again. Throws ApiError
+/// when one of them is in use.
+std::vector<std::shared_ptr<Deployment>> to_stop(const Models& models,
+                                                 const std::string& expression,
+                                                 const StopOptions& options) {
+    auto found = deployments_of(models, expression, options.allow_no_match);
     if (!options.force) {
         const ModelUses uses = model_uses(models.node());
         for (const auto& deployment : found)
             require_unused(models, uses, *deployment);
     }
-    const auto mode = options.force || !options.finish_pending_work ? inference::StopMode::fail
-                                                                    : inference::StopMode::drain;
-    for (const auto& deployment : found) {
+    for (const auto& deployment : found)
         models.registry().forget(deployment->id());
-        models.node().deployments->stop(deployment->id(), mode, drain_time);
-    }
+    return found;
 }
 
 asio::awaitable<Response> stop(Request& request, ModelsPtr models) {
     JsonBody body;
     co_await body.read(request);
     const StopOptions options = read_stop_options(request, body);
-    co_await blocking(models->node(), [&] { stop_all(*models, request.part("id"), options); });
+    auto found = co_await blocking(models->node(),
+                                   [&] { return to_stop(*models, request.part("id"), options); });
+    const bool drains = !options.force && options.finish_pending_work;
+    co_await stop_deployments(models->node(), std::move(found),
+                              drains ? inference::StopMode::drain : inference::StopMode::fail);
     co_return Response::json("{\"stopped\":true}");
 }
 

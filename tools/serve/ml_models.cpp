@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -325,6 +327,56 @@ asio::awaitable<std::shared_ptr<Deployment>> start_deployment(std::shared_ptr<Mo
         co_await blocking(node, [&] { models->registry().forget(config.deployment_id); });
     if (failure) std::rethrow_exception(failure);
     co_return deployment;
+}
+
+namespace {
+
+constexpr std::chrono::seconds kDrainTime{30};
+constexpr std::chrono::milliseconds kBetweenLooks{10};
+constexpr std::chrono::milliseconds kAtOnce{0};
+
+/// Stops a deployment that takes no new work any more, when it has done what it has accepted.
+asio::awaitable<void> drain(std::weak_ptr<inference::Deployments> deployments,
+                            std::shared_ptr<Deployment> deployment,
+                            asio::any_io_executor blocking_pool) {
+    const auto deadline = std::chrono::steady_clock::now() + kDrainTime;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (!deployment->is_idle() && std::chrono::steady_clock::now() < deadline) {
+        timer.expires_after(kBetweenLooks);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    co_await runtime::call_on(blocking_pool, [&] {
+        if (const auto all = deployments.lock())
+            all->stop(deployment, inference::StopMode::drain, kAtOnce);
+        return true;
+    });
+}
+
+}  // namespace
+
+asio::awaitable<void> stop_deployments(Node& node,
+                                       std::vector<std::shared_ptr<Deployment>> deployments,
+                                       inference::StopMode mode) {
+    if (mode == inference::StopMode::fail) {
+        co_await blocking(node, [&] {
+            for (const auto& deployment : deployments)
+                node.deployments->stop(deployment, mode, kAtOnce);
+        });
+        co_return;
+    }
+    for (const auto& deployment : deployments) {
+        deployment->begin_stop();
+        asio::co_spawn(node.runtime->cpu(),
+                       drain(node.deployments, deployment, node.runtime->blocking()),
+                       asio::detached);
+    }
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (const auto& deployment : deployments) {
+        while (node.deployments->find(deployment->id()) == deployment) {
+            timer.expires_after(kBetweenLooks);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+    }
 }
 
 void require_results(const inference::InferResult& result) {

@@ -106,6 +106,11 @@ boost::asio::awaitable<void> wait_for_start(std::shared_ptr<inference::Deploymen
 /// Starts a deployment, remembers it, and waits as its configuration says. Throws ApiError.
 boost::asio::awaitable<std::shared_ptr<inference::Deployment>> start_deployment(
     std::shared_ptr<Models> models, inference::DeploymentConfig config);
+/// Stops deployments. What a drain accepts is done first, for at most 30 seconds, and no thread is
+/// held meanwhile; it goes on when whoever asked for it has gone, and a forced stop ends it.
+boost::asio::awaitable<void> stop_deployments(
+    Node& node, std::vector<std::shared_ptr<inference::Deployment>> deployments,
+    inference::StopMode mode);
 /// Throws what a text was refused for as an ApiError; a full queue (429) goes before all else,
 /// since it tells the client to wait. Does nothing when all have results.
 void require_results(const inference::InferResult& result);

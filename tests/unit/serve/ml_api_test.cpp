@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "engine/plugin/backend_adapter.h"
 #include "engine/plugin/loader.h"
@@ -489,6 +491,39 @@ TEST_F(MlApi, CatShowsModels) {
     shipped.add_model("m");
     EXPECT_EQ(body(200, "GET", "/_cat/ml/trained_models?v=true&h=id,type,ip"),
               "id type    ip\nm  pytorch  0\n");
+}
+
+/// More of them drain than there are threads for what blocks.
+TEST_F(MlApi, ADrainHoldsNoThread) {
+    shipped.add_model("m");
+    const std::string base = "/_ml/trained_models/";
+    std::vector<std::future<Response>> asked;
+    std::vector<std::future<Response>> stops;
+    control->block(true);
+    for (const std::string id : {"d1", "d2", "d3"}) {
+        body(200, "POST", base + "m/deployment/_start?deployment_id=" + id);
+        asked.push_back(std::async(std::launch::async, [&, id] {
+            return call("POST", base + id + "/_infer?timeout=1m",
+                        R"({"docs":[{"text_field":"hello"}]})");
+        }));
+    }
+    for (const char* id : {"d1", "d2", "d3"}) {
+        while (node.deployments->find(id)->is_idle())
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        stops.push_back(std::async(
+            std::launch::async, [&, id] { return call("POST", base + id + "/deployment/_stop"); }));
+        while (node.deployments->find(id)->state() != inference::DeploymentState::stopping)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    // What needs such a thread is answered meanwhile, and what is new is refused.
+    expect_has(body(200, "GET", base + "m/_stats"), R"("state":"stopping")");
+    body(409, "POST", base + "d1/_infer", R"({"docs":[{"text_field":"hello"}]})");
+    control->block(false);
+    for (auto& one : asked)
+        EXPECT_EQ(one.get().status, 200) << "it was accepted before";
+    for (auto& one : stops)
+        EXPECT_EQ(one.get().body, R"({"stopped":true})");
+    EXPECT_TRUE(node.deployments->list().empty());
 }
 
 // ---- the real backend
