@@ -342,7 +342,7 @@ void authorize_names(Node& node, const Request& request, std::string_view expres
 void authorize_names(Node& node, const Request& request, unsigned privileges,
                      std::string_view expression) {
     if (may_everything(request)) return;
-    for (const std::string& part : reaching_parts(expression))
+    for (const std::string& part : reaching_parts(node.indices->resolve_names(expression)))
         authorize_part(node, request, privileges, part);
 }
 

@@ -9,8 +9,8 @@
 #include <future>
 #include <thread>
 
-#include "engine/runtime/durable_file.h"
 #include "engine/job/task_manager.h"
+#include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 #include "tests/unit/serve/fixture.h"
 #include "tools/serve/authorization.h"
@@ -429,6 +429,32 @@ TEST_F(Security, ForeignNamesInBodiesAreForbiddenAndNotTold) {
     EXPECT_EQ(status(writer, "POST", "/_reindex",
                      R"({"source":{"index":"logs-2"},"dest":{"index":"logs-1"}})"),
               403);
+}
+
+TEST_F(Security, NamesWithDateMathematicsAreWhatTheyStandFor) {
+    const std::string logs = key(indices("logs-*", R"("all")"));
+    const std::string year = "{now/y{yyyy}}";
+    const auto item = [&](const std::string& name) {
+        return ask(logs, "POST", "/_bulk",
+                   R"({"index":{"_index":")" + name + "\",\"_id\":\"1\"}}\n{}\n")
+            .body;
+    };
+    EXPECT_THAT(item("<logs-" + year + ">"), HasSubstr(R"("status":201)"));
+    EXPECT_THAT(item("<secret-" + year + ">"), HasSubstr(R"("status":403)"));
+    const auto reindex = [&](const std::string& source, const std::string& dest) {
+        return status(
+            logs, "POST", "/_reindex",
+            R"({"source":{"index":")" + source + R"("},"dest":{"index":")" + dest + "\"}}");
+    };
+    EXPECT_EQ(reindex("<logs-" + year + ">", "<logs-of-{now/y{yyyy}}>"), 200);
+    EXPECT_EQ(reindex("<logs-" + year + ">", "<secret-" + year + ">"), 403);
+    EXPECT_EQ(reindex("<secret-" + year + ">", "logs-x"), 403);
+    const auto get = [&](const std::string& name) {
+        return ask(logs, "POST", "/_mget", R"({"docs":[{"_index":")" + name + R"(","_id":"1"}]})");
+    };
+    EXPECT_THAT(get("<logs-" + year + ">").body, HasSubstr(R"("found":true)"));
+    EXPECT_THAT(get("<secret-" + year + ">").body, HasSubstr("security_exception"));
+    EXPECT_EQ(status(logs, "GET", "/%3Csecret-%7Bnow%2Fy%7D%3E/_search"), 403);
 }
 
 TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
