@@ -255,9 +255,7 @@ struct PipelineRegistry::Impl {
 
     /// Whether a file's pipeline was deleted and its file has said the same ever since.
     bool is_deleted(const StoredPipeline& shipped) const {
-        std::ifstream in(tombstone(shipped.id), std::ios::binary);
-        return in && std::string{std::istreambuf_iterator<char>(in),
-                                 std::istreambuf_iterator<char>()} == shipped.config;
+        return read_file(tombstone(shipped.id)) == shipped.config;
     }
 
     fs::path directory;
