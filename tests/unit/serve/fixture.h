@@ -40,17 +40,12 @@ class ServeFixture : public testing::Test {
     ServeFixture() {
         std::string pattern =
             (std::filesystem::temp_directory_path() / "penstock-serve-XXXXXX").native();
-        directory = ::mkdtemp(pattern.data());
+        directory = files.path = ::mkdtemp(pattern.data());
         node.data = directory;
         node.id = "node0000000000000000aa";
         node.runtime = &runtime;
         node.budget = &budget;
         open();
-    }
-    ~ServeFixture() override {
-        node.indices.reset();
-        node.store.reset();
-        std::filesystem::remove_all(directory);
     }
 
     /// Opens what is on disk, as a start of the server does.
@@ -95,6 +90,16 @@ class ServeFixture : public testing::Test {
         }
     }
 
+    /// Deleted at last, when no thread has anything open there any more.
+    struct Files {
+        ~Files() {
+            std::error_code ignored;
+            std::filesystem::remove_all(path, ignored);
+        }
+        std::filesystem::path path;
+    };
+
+    Files files;
     std::filesystem::path directory;
     runtime::Runtime runtime{{.cpu_threads = 2, .blocking_threads = 2}};
     MemoryBudget budget{64UL << 20};

@@ -432,6 +432,9 @@ TEST_F(Security, ForeignNamesInBodiesAreForbiddenAndNotTold) {
 }
 
 TEST_F(Security, NamesWithDateMathematicsAreWhatTheyStandFor) {
+    node.tasks = std::make_shared<job::TaskManager>(
+        job::TaskManagerOptions{.directory = directory / "tasks"});
+    add_reindex_routes(router, node);
     const std::string logs = key(indices("logs-*", R"("all")"));
     const std::string year = "{now/y{yyyy}}";
     const auto item = [&](const std::string& name) {
