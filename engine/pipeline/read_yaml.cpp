@@ -209,7 +209,7 @@ const std::array explanations = {
     Explanation{YAML::ErrorMsg::UNKNOWN_ANCHOR, "the alias names no anchor that stands before it",
                 "put text that begins with * in quotes"},
     Explanation{YAML::ErrorMsg::UNKNOWN_TOKEN, "a character that cannot begin a value",
-                "put text that begins with @, `, % or & in quotes"},
+                "put text that begins with @, `, % or &, or has a ? inside of brackets, in quotes"},
 };
 
 /// Whether the line (from 1) is indented with a tab: the library then complains about something
