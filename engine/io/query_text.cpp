@@ -560,10 +560,10 @@ class PatternNode final : public QueryNode {
             }
             if (!words_) return node_.fits(text, node_.pattern_);
             // Words are in lower case.
+            const std::string& pattern = node_.fold_ ? node_.lower_pattern_ : node_.pattern_;
             const std::vector<std::string> words = words_of(text);
-            return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
-                return node_.fits(word, node_.fold_ ? node_.lower_pattern_ : node_.pattern_);
-            });
+            return std::any_of(words.begin(), words.end(),
+                               [&](const std::string& word) { return node_.fits(word, pattern); });
         }
 
         const PatternNode& node_;
