@@ -12,7 +12,6 @@
 namespace penstock::io {
 
 using document::Member;
-using document::Object;
 using document::Value;
 
 namespace {

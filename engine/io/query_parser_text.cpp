@@ -1,12 +1,10 @@
 #include "engine/io/query_parser.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace penstock::io {
-
-using document::Member;
-using document::Object;
-using document::Value;
 
 namespace {
 
