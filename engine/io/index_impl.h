@@ -83,6 +83,7 @@ class IndexWriter {
     void write_item(const WriteItem& item, ItemResult& result);
     bool refuse_conflict(const WriteItem& item, ItemResult& result);
     bool refuse_source(const Extracted& extracted, ItemResult& result);
+    bool refuse_join(const WriteItem& item, ItemResult& result);
     bool refuse_vector(const VectorValue& vector, std::map<std::string, std::size_t>& dims,
                        ItemResult& result);
     void find_current(std::string_view id);

@@ -205,9 +205,10 @@ class DocumentSearcher {
         const bool scoring = scores_wanted_ || search_.min_score;
         const Preparation preparation = impl.preparation(scoring, parts_[part].filter);
         const MatcherPtr matcher = prepare(part, preparation);
-        const MatcherPtr filter = parts_[part].filter
-                                      ? parts_[part].filter->root().prepare(preparation.unscored())
-                                      : nullptr;
+        const MatcherPtr filter =
+            parts_[part].filter
+                ? parts_[part].filter->root().prepare(impl.preparation(false, nullptr))
+                : nullptr;
         const MatcherPtr post = search_.post_filter
                                     ? search_.post_filter->root().prepare(preparation.unscored())
                                     : nullptr;

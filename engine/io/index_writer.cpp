@@ -279,7 +279,7 @@ void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
         if (mapped_.is_strict())
             rules.admits = [&](const std::string& path) { return mapped_.admits(path); };
         const Extracted extracted = extract(item.source, rules);
-        if (refuse_source(extracted, result)) return;
+        if (refuse_source(extracted, result) || refuse_join(item, result)) return;
         result.status = current_.exists ? 200 : 201;
         result.result = current_.exists ? "updated" : "created";
         if (current_.exists) erase_current();
@@ -364,6 +364,12 @@ bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) 
     if (fields <= kMaxFields) return false;
     return refuse(result, 400, "illegal_argument_exception",
                   "Limit of total fields [" + std::to_string(kMaxFields) + "] has been exceeded");
+}
+
+bool IndexWriter::refuse_join(const WriteItem& item, ItemResult& result) {
+    if (mapped_.join() == nullptr) return false;
+    const std::string problem = mapped_.join()->problem(item.source, !item.routing.empty());
+    return !problem.empty() && refuse_document(result, "failed to parse: " + problem);
 }
 
 /// The text makes a field of words where there was none.

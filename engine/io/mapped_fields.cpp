@@ -23,7 +23,9 @@ MappedFields::MappedFields(std::string_view mappings) {
     document::Value value;
     document::JsonError error;
     if (mappings.empty() || !document::JsonParser().parse(mappings, arena, value, error)) return;
-    if (value.is_object()) read_object(value.as_object(), "", false);
+    if (!value.is_object()) return;
+    read_object(value.as_object(), "", false);
+    join_ = JoinField::from(value.as_object());
 }
 
 /// Objects are as strict as the one around them unless they say so themselves.

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/document/value.h"
+#include "engine/io/join_field.h"
 #include "engine/io/values.h"
 
 namespace penstock::io {
@@ -23,6 +25,8 @@ class MappedFields {
     bool is_strict() const { return is_strict_; }
     /// False for a field that such an object does not have.
     bool admits(std::string_view path) const;
+    /// Null: no document is another's parent.
+    const JoinField* join() const { return join_ ? &*join_ : nullptr; }
 
   private:
     struct Entry {
@@ -34,6 +38,7 @@ class MappedFields {
     void read_field(const document::Object& field, const std::string& path, bool strict);
 
     std::map<std::string, Entry, std::less<>> entries_;  ///< by path; the root is ""
+    std::optional<JoinField> join_;
     bool is_strict_ = false;
 };
 

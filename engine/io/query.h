@@ -46,9 +46,9 @@ struct QueryOptions {
     TextEmbedder embed;            ///< without it, a query_vector_builder is refused
 };
 
-/// A query, checked and ready for any index; immutable. What it knows: match_all, match_none,
-/// match, match_phrase, match_phrase_prefix, multi_match, query_string, simple_query_string, term,
-/// terms, range, exists, ids, prefix, wildcard, bool, dis_max, constant_score, nested and knn.
+/// A query, ready for any index; immutable. What it knows: match_all, match_none, match,
+/// match_phrase, match_phrase_prefix, multi_match, query_string, simple_query_string, term, terms,
+/// range, exists, ids, prefix, wildcard, bool, dis_max, constant_score, nested, joins and knn.
 class Query {
   public:
     /// {"match": {...}}. Throws QueryError.

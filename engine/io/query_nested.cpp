@@ -102,39 +102,6 @@ class ElementListMatcher final : public Matcher {
     DocumentList documents_;
 };
 
-/// What the objects that matched make of their scores.
-class Summary {
-  public:
-    void add(double score) {
-        sum_ += score;
-        least_ = count_ == 0 ? score : std::min(least_, score);
-        largest_ = count_ == 0 ? score : std::max(largest_, score);
-        ++count_;
-    }
-    std::size_t count() const { return count_; }
-    double score(ScoreMode mode) const {
-        switch (mode) {
-            case ScoreMode::average:
-                return sum_ / static_cast<double>(count_);
-            case ScoreMode::sum:
-                return sum_;
-            case ScoreMode::largest:
-                return largest_;
-            case ScoreMode::least:
-                return least_;
-            case ScoreMode::none:
-                break;
-        }
-        return 0;
-    }
-
-  private:
-    std::size_t count_ = 0;
-    double sum_ = 0;
-    double least_ = 0;
-    double largest_ = 0;
-};
-
 class NestedMatcher final : public Matcher {
   public:
     NestedMatcher(std::string path, MatcherPtr child, ScoreMode mode, double boost)
@@ -147,7 +114,7 @@ class NestedMatcher final : public Matcher {
         const Element* outer = document.element();
         std::vector<Element> elements;
         find_elements(document.whole(), path_, "", "", elements);
-        Summary matched;
+        ScoreSummary matched;
         document::Arena arena;
         for (Element& element : elements) {
             if (outer != nullptr && !is_within(element.pointer, outer->pointer)) continue;
@@ -155,7 +122,7 @@ class NestedMatcher final : public Matcher {
         }
         document.narrow_to(outer);
         if (matched.count() == 0) return false;
-        score = boost_ * matched.score(mode_);
+        score = boost_ * matched.score(mode_, 0);
         return true;
     }
     const DocumentList* candidates() const override { return child_->candidates(); }
@@ -163,7 +130,7 @@ class NestedMatcher final : public Matcher {
 
   private:
     void match_one(DocumentView& document, Element& element, document::Arena& arena,
-                   Summary& matched) const {
+                   ScoreSummary& matched) const {
         auto* alone = arena.make<document::Object>();
         alone->set(path_, element.source, arena);
         element.source = Value::object(alone);

@@ -245,12 +245,16 @@ class NoneNode final : public QueryNode {
     MatcherPtr prepare(const Preparation&) const override { return nothing(); }
 };
 
+std::optional<std::int64_t> find_id(Database& db, std::string_view id) {
+    Statement query = db.query("SELECT seq_no FROM docs WHERE id = ?");
+    query.bind(id);
+    return query.step() ? std::optional(query.integer(0)) : std::nullopt;
+}
+
 DocumentList find_ids(Database& db, const std::vector<std::string>& ids) {
     DocumentList found;
     for (const std::string& id : ids) {
-        Statement query = db.query("SELECT seq_no FROM docs WHERE id = ?");
-        query.bind(id);
-        if (query.step()) found.push_back(query.integer(0));
+        if (const auto number = find_id(db, id)) found.push_back(*number);
     }
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
@@ -545,6 +549,10 @@ document::Value DocumentView::whole() {
     return source_;
 }
 
+std::optional<std::int64_t> DocumentView::number_of(std::string_view id) {
+    return find_id(db_, id);
+}
+
 MatcherPtr make_list(std::vector<Scored> documents) {
     std::sort(documents.begin(), documents.end(),
               [](const Scored& a, const Scored& b) { return a.seq_no < b.seq_no; });
@@ -561,21 +569,27 @@ MatcherPtr make_any(std::vector<MatcherPtr> children, double tie_breaker) {
     return std::make_unique<AnyMatcher>(std::move(children), tie_breaker, 1);
 }
 
-DocumentList matching(const Matcher& matcher, Database& db) {
-    DocumentList found;
+void visit_matching(const Matcher& matcher, Database& db,
+                    const std::function<void(DocumentView& document, double score)>& visit) {
     DocumentView document(db);
-    double score = 0;
-    const auto visit = [&](std::int64_t seq_no) {
+    const auto look_at = [&](std::int64_t seq_no) {
+        double score = 0;
         document.move_to(seq_no);
-        if (matcher.match(document, score)) found.push_back(seq_no);
+        if (matcher.match(document, score)) visit(document, score);
     };
     if (const DocumentList* candidates = matcher.candidates()) {
-        std::for_each(candidates->begin(), candidates->end(), visit);
-        return found;
+        std::for_each(candidates->begin(), candidates->end(), look_at);
+        return;
     }
     Statement all = db.query("SELECT seq_no FROM docs ORDER BY seq_no");
     while (all.step())
-        visit(all.integer(0));
+        look_at(all.integer(0));
+}
+
+DocumentList matching(const Matcher& matcher, Database& db) {
+    DocumentList found;
+    visit_matching(matcher, db,
+                   [&](DocumentView& document, double) { found.push_back(document.seq_no()); });
     return found;
 }
 

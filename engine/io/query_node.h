@@ -1,6 +1,7 @@
 // The tree behind Query, and its prepared form over one snapshot. Private to engine/io.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,6 +32,8 @@ class DocumentView {
     /// to an object of a nested field, that object alone.
     document::Value source() { return element_ != nullptr ? element_->source : whole(); }
     document::Value whole();
+    /// Of another document; nothing when there is none of that id.
+    std::optional<std::int64_t> number_of(std::string_view id);
 
     /// One object of a nested field.
     struct Element {
@@ -124,6 +127,9 @@ MatcherPtr make_list(std::vector<Scored> documents);
 /// One of the children must match. The best score counts, and the others by `tie_breaker` (1: their
 /// sum).
 MatcherPtr make_any(std::vector<MatcherPtr> children, double tie_breaker = 1);
+/// Calls `visit` for every document that matches, in the order of their numbers.
+void visit_matching(const Matcher& matcher, Database& db,
+                    const std::function<void(DocumentView& document, double score)>& visit);
 /// The numbers of all documents that match.
 DocumentList matching(const Matcher& matcher, Database& db);
 
@@ -158,9 +164,75 @@ NodePtr make_bool(BoolClauses clauses);
 NodePtr make_constant_score(NodePtr child, double boost);
 NodePtr make_dis_max(std::vector<NodePtr> children, double tie_breaker, double boost);
 
-/// How the scores of a document's nested objects become its own.
+/// How the scores of a document's nested objects, or of its children, become its own.
 enum class ScoreMode { average, sum, largest, least, none };
+
+/// The scores of what matched, together.
+class ScoreSummary {
+  public:
+    void add(double score) {
+        sum_ += score;
+        least_ = count_ == 0 ? score : std::min(least_, score);
+        largest_ = count_ == 0 ? score : std::max(largest_, score);
+        ++count_;
+    }
+    std::size_t count() const { return count_; }
+    /// Of one at least; without a mode, `none`.
+    double score(ScoreMode mode, double none) const {
+        switch (mode) {
+            case ScoreMode::average:
+                return sum_ / static_cast<double>(count_);
+            case ScoreMode::sum:
+                return sum_;
+            case ScoreMode::largest:
+                return largest_;
+            case ScoreMode::least:
+                return least_;
+            case ScoreMode::none:
+                break;
+        }
+        return none;
+    }
+
+  private:
+    std::size_t count_ = 0;
+    double sum_ = 0;
+    double least_ = 0;
+    double largest_ = 0;
+};
+
 NodePtr make_nested(std::string path, NodePtr child, ScoreMode mode, double boost);
+
+/// Children of that type whose parent has that id.
+struct ParentIdClause {
+    std::string type;
+    std::string id;
+    bool ignore_unmapped = false;  ///< an index without that relation has no such documents
+    double boost = 1;
+};
+NodePtr make_parent_id(ParentIdClause clause);
+
+/// Children of the documents that the query finds among those of that type.
+struct HasParentClause {
+    std::string parent_type;
+    NodePtr query;
+    bool score = false;  ///< the parent's counts; else 1
+    bool ignore_unmapped = false;
+    double boost = 1;
+};
+NodePtr make_has_parent(HasParentClause clause);
+
+/// Parents of so many documents that the query finds among those of that type.
+struct HasChildClause {
+    std::string type;
+    NodePtr query;
+    ScoreMode mode = ScoreMode::none;  ///< none: 1
+    std::size_t min_children = 1;
+    std::size_t max_children = SIZE_MAX;
+    bool ignore_unmapped = false;
+    double boost = 1;
+};
+NodePtr make_has_child(HasChildClause clause);
 
 enum class TextMode { words, phrase, phrase_prefix, prefix };
 

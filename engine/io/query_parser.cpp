@@ -63,7 +63,7 @@ NodePtr QueryParser::knn(Value value) {
 }
 
 NodePtr QueryParser::by_name(const Member& member) {
-    static constexpr std::array<std::pair<std::string_view, Method>, 21> methods = {{
+    static constexpr std::array<std::pair<std::string_view, Method>, 24> methods = {{
         {"match_all", &QueryParser::match_all},
         {"match_none", &QueryParser::match_none},
         {"match", &QueryParser::match},
@@ -84,6 +84,9 @@ NodePtr QueryParser::by_name(const Member& member) {
         {"dis_max", &QueryParser::dis_max},
         {"constant_score", &QueryParser::constant_score},
         {"nested", &QueryParser::nested},
+        {"parent_id", &QueryParser::parent_id},
+        {"has_parent", &QueryParser::has_parent},
+        {"has_child", &QueryParser::has_child},
         {"knn", &QueryParser::knn_member},
     }};
     const std::string_view name = member.key();
@@ -94,13 +97,12 @@ NodePtr QueryParser::by_name(const Member& member) {
     for (const auto& [known, method] : methods) {
         if (known == name) return (this->*method)(member);
     }
-    constexpr std::array<std::string_view, 27> elsewhere = {
-        "fuzzy",        "regexp",         "function_score", "script_score",  "script",
-        "boosting",     "more_like_this", "percolate",      "geo_distance",  "geo_bounding_box",
-        "geo_shape",    "geo_polygon",    "has_child",      "has_parent",    "parent_id",
-        "span_term",    "span_near",      "span_or",        "intervals",     "distance_feature",
-        "rank_feature", "terms_set",      "pinned",         "sparse_vector", "text_expansion",
-        "semantic",     "neural"};
+    constexpr std::array<std::string_view, 24> elsewhere = {
+        "fuzzy",         "regexp",           "function_score", "script_score", "script",
+        "boosting",      "more_like_this",   "percolate",      "geo_distance", "geo_bounding_box",
+        "geo_shape",     "geo_polygon",      "span_term",      "span_near",    "span_or",
+        "intervals",     "distance_feature", "rank_feature",   "terms_set",    "pinned",
+        "sparse_vector", "text_expansion",   "semantic",       "neural"};
     if (std::find(elsewhere.begin(), elsewhere.end(), name) != elsewhere.end())
         fail("query [" + std::string(name) + "] is not supported by the embedded index", member);
     fail("unknown query [" + std::string(name) + "]", member);

@@ -90,6 +90,12 @@ class QueryParser {
     NodePtr constant_score(const Member& query);
     NodePtr nested(const Member& query);
     ScoreMode score_mode(const Member& option) const;
+    NodePtr parent_id(const Member& query);
+    NodePtr has_parent(const Member& query);
+    NodePtr has_child(const Member& query);
+    /// Relations are of documents, and what is met by objects is none.
+    void check_join_place(const Member& query) const;
+    std::size_t children(const Member& option) const;
     NodePtr knn_member(const Member& query);
     NodePtr knn_of(const Object& options, std::string_view name);
     std::size_t count(const Member& option) const;

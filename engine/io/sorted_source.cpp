@@ -28,18 +28,6 @@ class SeqNoMatcher final : public Matcher {
     std::int64_t until_;
 };
 
-class SeqNoNode final : public QueryNode {
-  public:
-    SeqNoNode(std::int64_t after, std::int64_t until) : after_(after), until_(until) {}
-    MatcherPtr prepare(const Preparation&) const override {
-        return std::make_unique<SeqNoMatcher>(after_, until_);
-    }
-
-  private:
-    std::int64_t after_;
-    std::int64_t until_;
-};
-
 /// An index as one slice reads it.
 struct Slice {
     std::string index;
@@ -48,6 +36,24 @@ struct Slice {
     std::shared_ptr<const Query> filter;
     std::int64_t after = -1;  ///< sequence numbers above this
     std::int64_t until = -1;  ///< and up to this
+};
+
+/// What one slice reads. A part of the query, for what an alias hides has no children either, but
+/// what other slices read has.
+class SliceNode final : public QueryNode {
+  public:
+    /// Borrowed.
+    explicit SliceNode(const std::vector<Slice>& slices) : slices_(slices) {}
+    MatcherPtr prepare(const Preparation& preparation) const override {
+        for (const Slice& slice : slices_) {
+            if (slice.index == preparation.index.name())
+                return std::make_unique<SeqNoMatcher>(slice.after, slice.until);
+        }
+        return make_none()->prepare(preparation);
+    }
+
+  private:
+    const std::vector<Slice>& slices_;
 };
 
 /// What a window holds is too large.
@@ -218,12 +224,11 @@ class SortedSource final : public Source {
         for (const Slice& slice : slices_) {
             SearchPart& part = parts.emplace_back();
             part.snapshot = slice.snapshot;
-            part.filter =
-                std::make_shared<Query>(std::make_shared<SeqNoNode>(slice.after, slice.until));
-            if (slice.filter) part.filter = Query::filtered(slice.filter, {part.filter});
+            part.filter = slice.filter;
         }
         DocumentSearch search;
-        search.query = query_;
+        search.query = Query::filtered(
+            query_, {std::make_shared<Query>(std::make_shared<SliceNode>(slices_))});
         search.sort = keys_;
         search.after = after_;
         search.size = window_;
