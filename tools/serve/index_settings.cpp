@@ -137,6 +137,24 @@ void visit_fields(
     }
 }
 
+/// There is one join field, and it is no part of another field.
+void check_join_field(const JsonTree& mappings) {
+    std::string names;
+    std::size_t count = 0;
+    visit_fields(mappings, "", [&](const JsonTree& field, const std::string& path) {
+        if (type_of(field) != "join") return;
+        if (path.find('.') != std::string::npos)
+            throw mapping_error("Failed to parse mapping: join field [" + path +
+                                "] cannot be added inside an object or in a multi-field");
+        names += (count++ == 0 ? "" : ", ") + path;
+    });
+    if (count > 1)
+        throw mapping_error(
+            "Failed to parse mapping: Only one [parent-join] field can be defined per index, got "
+            "[" +
+            names + "]");
+}
+
 void check_properties(const JsonTree& properties, const std::string& prefix) {
     if (!properties.is_object())
         throw mapping_error("Failed to parse mapping: Expected map for property [properties]");
@@ -429,6 +447,7 @@ JsonTree normalise_mappings(const JsonTree& mappings) {
                 name + " : " + value.json() + "]");
     }
     if (const JsonTree* properties = root->find("properties")) check_properties(*properties, "");
+    check_join_field(*root);
     return *root;
 }
 
@@ -438,6 +457,7 @@ void merge_mappings(JsonTree& mappings, const JsonTree& added) {
     mappings.merge(rest);
     if (const JsonTree* properties = added.find("properties"))
         merge_properties(mappings.at("properties"), *properties, "");
+    check_join_field(mappings);
 }
 
 std::vector<io::VectorMapping> vector_mappings(const JsonTree& mappings) {

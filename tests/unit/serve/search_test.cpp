@@ -576,6 +576,40 @@ TEST_F(SearchApi, ContextsAreBoundedByTheIndicesTheyHold) {
     EXPECT_EQ(call("POST", "/many-*/_search?scroll=1m").status, 429);
 }
 
+TEST_F(SearchApi, JoinsParentsAndChildren) {
+    add_index_routes(router, node);
+    add_document_routes(router, node);
+    const std::string mapped =
+        R"({"mappings":{"properties":{"j":{"type":"join","relations":{"question":"answer"}}}}})";
+    ASSERT_EQ(call("PUT", "/qa", mapped).status, 200);
+    const std::string answer = R"({"j":{"name":"answer","parent":"1"},"t":"yes"})";
+    EXPECT_EQ(call("PUT", "/qa/_doc/1", R"({"j":"question"})").status, 201);
+    EXPECT_EQ(call("PUT", "/qa/_doc/2?routing=1", answer).status, 201);
+    const Response unrouted = call("PUT", "/qa/_doc/3", answer);
+    EXPECT_EQ(unrouted.status, 400);
+    EXPECT_THAT(unrouted.body, HasSubstr(R"("type":"document_parsing_exception","reason":)"
+                                         R"("failed to parse: [routing] is missing for join )"
+                                         R"(field [j]")"));
+    const auto find = [&](const std::string& query) {
+        return ids(call("POST", "/qa/_search", R"({"query":)" + query + "}").body);
+    };
+    EXPECT_THAT(find(R"({"parent_id":{"type":"answer","id":1}})"), ElementsAre("2"));
+    EXPECT_THAT(find(R"({"has_parent":{"parent_type":"question","query":{"match_all":{}}}})"),
+                ElementsAre("2"));
+    EXPECT_THAT(find(R"({"has_child":{"type":"answer","query":{"match":{"t":"yes"}}}})"),
+                ElementsAre("1"));
+    const std::string unmapped = R"({"query":{"has_child":{"type":"x","query":{"match_all":{}}}}})";
+    EXPECT_THAT(call("POST", "/qa/_search", unmapped).body,
+                HasSubstr("[has_child] join field [j] doesn't hold [x] as a child"));
+    const Response second = call("PUT", "/qa/_mapping", R"({"properties":{"k":{"type":"join"}}})");
+    EXPECT_EQ(second.status, 400);
+    EXPECT_THAT(second.body, HasSubstr("Only one [parent-join] field can be defined per index"));
+    EXPECT_EQ(call("GET", "/qa/_mapping").body,
+              R"({"qa":{"mappings":{"properties":{"j":{"type":"join","relations":)"
+              R"({"question":"answer"}},"t":{"type":"text","fields":{"keyword":{"type":)"
+              R"("keyword","ignore_above":256}}}}}}})");
+}
+
 TEST_F(SearchApi, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(400, R"({"query":{"foo":{}}})"),
                 HasSubstr(R"("type":"parsing_exception","reason":"unknown query [foo]","line":1)"));
