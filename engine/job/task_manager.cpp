@@ -218,6 +218,7 @@ void TaskManager::load_record(const fs::path& file) {
             "{\"type\":\"task_interrupted_exception\",\"reason\":\"the server ended while the task "
             "was running; what it had done until then remains, and it can be started again\"}";
         record->ended = system_clock::now();
+        if (options_.results.keep) options_.results.keep(info);
         replace_file(file, write_task_record(*record));
     }
     results_.emplace(record->ended, number);
@@ -275,8 +276,10 @@ void TaskManager::settle(const Task& task) {
     const std::uint64_t number = task.number();
     if (!task.spec().keep_result) return remove_files(number);
     const auto now = system_clock::now();
+    const TaskInfo info = task.info();
+    if (options_.results.keep) options_.results.keep(info);
     try {
-        replace_file(record_path(number), write_task_record({task.info(), now}));
+        replace_file(record_path(number), write_task_record({info, now}));
     } catch (const Error&) {
         return;  // the disk is full: who waits has the answer, the next start does the rest again
     }
@@ -300,6 +303,7 @@ void TaskManager::drop_old_results() {
             results_.erase(results_.begin());
         }
     }
+    if (!old.empty() && options_.results.drop) options_.results.drop(old);
     for (const std::uint64_t number : old)
         remove_files(number);
 }

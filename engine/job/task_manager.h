@@ -111,12 +111,20 @@ class Task {
     std::uint64_t next_waiter_ = 0;
 };
 
+/// Somebody who has results besides the records. Both are called before the records change,
+/// without locks held, and do not throw.
+struct ResultHooks {
+    std::function<void(const TaskInfo&)> keep;
+    std::function<void(const std::vector<std::uint64_t>&)> drop;
+};
+
 struct TaskManagerOptions {
     std::filesystem::path directory;   ///< for records, results and checkpoints; made
     std::size_t max_running = 10'000;  ///< tasks of all kinds
     std::size_t max_jobs = 100;        ///< of these, with keep_result or resume
     std::size_t max_results = 1000;    ///< the oldest go first
     std::chrono::hours max_result_age{7 * 24};
+    ResultHooks results;  ///< the constructor calls them too
 };
 
 /// A job that was running when an earlier process ended, and can be gone on with.

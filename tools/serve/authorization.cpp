@@ -319,6 +319,13 @@ void authorize(Node& node, const Request& request) {
     }
 }
 
+ExpandOptions within_rights(const Request& request, ExpandOptions options) {
+    options.hidden = options.hidden &&
+                     (may_everything(request) ||
+                      request.principal->permissions.allows(needs_of(request).index, kTasksIndex));
+    return options;
+}
+
 void authorize_index(const Request& request, const std::string& name) {
     need_index(request, needs_of(request).index, name);
 }

@@ -19,6 +19,9 @@ boost::asio::awaitable<void> authenticate(Node& node, Request& request);
 /// ApiError 403. Whoever takes names of indices from a body asks authorize_names for them, and
 /// authorize_index for what they reach.
 void authorize(Node& node, const Request& request);
+/// The options, so that patterns do not reach hidden indices for which the principal lacks what the
+/// route takes: those are passed over, as Elasticsearch does.
+ExpandOptions within_rights(const Request& request, ExpandOptions options);
 /// For an index or alias by its own name.
 void authorize_index(const Request& request, const std::string& name);
 /// For an index that `expression` reaches: by its own name, or through aliases that the principal

@@ -7,6 +7,7 @@
 
 #include "engine/job/task_manager.h"
 #include "engine/runtime/await.h"
+#include "tools/serve/authorization.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
@@ -93,11 +94,15 @@ bool wanted(const Request& request, const IndexState& state) {
     return health == (state.damaged ? "red" : "green");
 }
 
+std::vector<std::string> named_indices(const Node& node, const Request& request) {
+    return node.indices->expand(request.part("index"),
+                                within_rights(request, ExpandOptions::from(request.query)));
+}
+
 TextTable index_table(const Node& node, const Request& request) {
     TextTable table(index_columns());
     wanted(request, {});  // also where there is no index
-    for (const IndexState& state :
-         index_states(node, node.indices->expand(request.part("index")))) {
+    for (const IndexState& state : index_states(node, named_indices(node, request))) {
         if (wanted(request, state)) table.add(index_row(state));
     }
     return table;
@@ -153,7 +158,7 @@ TextTable count_table(const Node& node, const Request& request) {
         {"count", {"dc", "docs.count", "docsCount"}, "the document count"},
     });
     std::uint64_t count = 0;
-    for (const IndexState& state : index_states(node, node.indices->expand(request.part("index"))))
+    for (const IndexState& state : index_states(node, named_indices(node, request)))
         count += state.info.docs;
     table.add({epoch(node.now()), time_of_day(node.now()),
                TextCell::number(static_cast<std::int64_t>(count))});

@@ -11,6 +11,7 @@
 #include "engine/document/json_writer.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/authorization.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/cluster_settings.h"
 #include "tools/serve/index_state.h"
@@ -143,10 +144,11 @@ std::string health_json(const Node& node, const Health& health, bool by_index) {
 
 /// Nothing when an index that is named is not there.
 asio::awaitable<std::optional<std::vector<IndexState>>> find_indices(const Node& node,
-                                                                     const std::string& names) {
+                                                                     const std::string& names,
+                                                                     ExpandOptions options) {
     try {
         co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
-            return index_states(node, node.indices->expand(names));
+            return index_states(node, node.indices->expand(names, options));
         });
     } catch (const ApiError& error) {
         if (error.status() != 404) throw;
@@ -157,13 +159,14 @@ asio::awaitable<std::optional<std::vector<IndexState>>> find_indices(const Node&
 /// As the reference, waits for an index that is not there yet, and for a status that is better than
 /// red when `red_is_enough` is not set.
 asio::awaitable<Health> wait_for_indices(const Node& node, const std::string& names,
-                                         bool red_is_enough, std::chrono::milliseconds timeout) {
+                                         ExpandOptions options, bool red_is_enough,
+                                         std::chrono::milliseconds timeout) {
     constexpr std::chrono::milliseconds pause(50);
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     asio::steady_timer timer(co_await asio::this_coro::executor);
     Health health;
     for (;;) {
-        if (auto found = co_await find_indices(node, names)) {
+        if (auto found = co_await find_indices(node, names, options)) {
             health.indices = std::move(*found);
             health.indices_missing = false;
             if (red_is_enough || !health.is_red()) co_return health;
@@ -188,8 +191,9 @@ asio::awaitable<Response> get_health(Request& request, const Node& node) {
     const bool enough_nodes =
         !request.query.has("wait_for_nodes") || fits_one_node(request.query.text("wait_for_nodes"));
     const std::string wanted = request.query.text("wait_for_status", "red");
-    Health health = co_await wait_for_indices(node, request.part("index"),
-                                              wanted == "red" || wanted == "RED", timeout);
+    Health health = co_await wait_for_indices(
+        node, request.part("index"), within_rights(request, ExpandOptions::from(request.query)),
+        wanted == "red" || wanted == "RED", timeout);
     // Nodes never join: there is nothing to wait for.
     health.timed_out = health.timed_out || !enough_nodes;
     const bool by_index = request.query.text("level", "cluster") != "cluster";

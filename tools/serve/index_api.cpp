@@ -71,10 +71,9 @@ Response with_warnings(Response response, const Node& node, const JsonTree& body
 }
 
 std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed = true) {
-    ExpandOptions options;
-    options.ignore_unavailable = request.query.flag("ignore_unavailable", false);
-    options.allow_no_indices = request.query.flag("allow_no_indices", none_allowed);
-    return node.indices->expand(request.part("index"), options);
+    return node.indices->expand(
+        request.part("index"),
+        within_rights(request, ExpandOptions::from(request.query, none_allowed)));
 }
 
 IndexMetadata need(Node& node, const std::string& index) {

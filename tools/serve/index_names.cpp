@@ -12,12 +12,45 @@
 
 namespace penstock::serve {
 
+namespace {
+
+bool is_hidden(std::string_view name) {
+    return name.starts_with('.');
+}
+
+}  // namespace
+
+ExpandOptions ExpandOptions::from(const Parameters& parameters, bool none_allowed) {
+    ExpandOptions options;
+    options.ignore_unavailable = parameters.flag("ignore_unavailable", false);
+    options.allow_no_indices = parameters.flag("allow_no_indices", none_allowed);
+    for (const std::string& kind : parameters.list("expand_wildcards"))
+        options.hidden = options.hidden || kind == "hidden" || kind == "all";
+    return options;
+}
+
 bool is_pattern(std::string_view text) {
     return text.find('*') != std::string_view::npos || text == "_all";
 }
 
 bool fits_pattern(std::string_view pattern, std::string_view name) {
     return pattern == "_all" || matches_wildcard(pattern, name);
+}
+
+bool is_system_index(std::string_view name) {
+    return name == kTasksIndex;
+}
+
+bool names_system_index(std::string_view name_or_pattern) {
+    return is_hidden(name_or_pattern) && matches_wildcard(name_or_pattern, kTasksIndex);
+}
+
+void check_changeable(std::string_view index) {
+    if (!is_system_index(index)) return;
+    throw ApiError(403, "security_exception",
+                   "index [" + std::string(index) +
+                       "] is kept by the server itself: it can be read and deleted, but not "
+                       "written to or changed");
 }
 
 void check_new_index_name(const std::string& name) {
@@ -49,6 +82,7 @@ void check_alias_name(const std::string& alias, const io::IndexStore& store,
         const std::string_view what = error.what();
         refuse(std::string(what.substr(what.rfind("], ") + 3)));
     }
+    if (is_system_index(alias)) refuse("the server itself keeps an index of this name");
     if (name == alias && store.exists(alias) && !going.contains(alias))
         refuse("an index or data stream exists with the same name as the alias");
 }
@@ -60,9 +94,9 @@ constexpr std::size_t kLongestExpression = 16 * 1024;
 /// What single parts of an expression reach. Aliases are read when they are asked for, once.
 class NameLookup {
   public:
-    /// `names`: of all indices, sorted.
-    NameLookup(std::vector<std::string> names, ReadAll everything)
-        : names_(std::move(names)), everything_(std::move(everything)) {}
+    /// `names`: of all indices, sorted. `hidden`: patterns reach hidden ones.
+    NameLookup(std::vector<std::string> names, bool hidden, ReadAll everything)
+        : names_(std::move(names)), hidden_(hidden), everything_(std::move(everything)) {}
 
     /// Indices of this name or pattern, and with `aliases` those that have such an alias.
     std::vector<std::string> find(const std::string& part, bool aliases) {
@@ -80,11 +114,15 @@ class NameLookup {
     }
 
     std::vector<std::string> by_pattern(const std::string& pattern, bool with_aliases) {
+        const bool hidden = hidden_ || is_hidden(pattern);
         std::vector<std::string> found;
+        std::size_t reachable = 0;
         for (const std::string& name : names_) {
+            if (!hidden && is_hidden(name)) continue;
+            ++reachable;
             if (fits_pattern(pattern, name)) found.push_back(name);
         }
-        if (!with_aliases || found.size() == names_.size()) return found;
+        if (!with_aliases || found.size() == reachable) return found;
         for (const auto& [alias, indices] : aliases()) {
             if (fits_pattern(pattern, alias))
                 found.insert(found.end(), indices.begin(), indices.end());
@@ -103,6 +141,7 @@ class NameLookup {
     }
 
     std::vector<std::string> names_;
+    bool hidden_;
     ReadAll everything_;
     std::optional<Aliases> aliases_;
 };
@@ -117,7 +156,7 @@ std::vector<std::string> expand_names(std::string_view expression, const ExpandO
                                " bytes but were: " + std::to_string(expression.size()) +
                                "; name them by a pattern or an alias");
     if (expression.empty()) expression = "_all";
-    NameLookup lookup(std::move(names), std::move(all));
+    NameLookup lookup(std::move(names), options.hidden, std::move(all));
     std::set<std::string> found;
     std::set<std::string> included;  // parts that would add nothing more
     bool after_pattern = false;

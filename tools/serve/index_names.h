@@ -16,15 +16,32 @@ class IndexStore;
 
 namespace penstock::serve {
 
+class Parameters;
+
+/// The index of the results of tasks.
+inline constexpr std::string_view kTasksIndex = ".tasks";
+
 struct ExpandOptions {
     bool ignore_unavailable = false;
     bool allow_no_indices = true;
+    /// Any pattern reaches names that begin with a dot, not only one that does so itself.
+    bool hidden = false;
+
+    /// `ignore_unavailable`, `allow_no_indices` and `expand_wildcards` of a request.
+    static ExpandOptions from(const Parameters& parameters, bool none_allowed = true);
 };
 
 /// Of any names: with a `*`, or "_all".
 bool is_pattern(std::string_view text);
 /// "_all" fits every name.
 bool fits_pattern(std::string_view pattern, std::string_view name);
+
+/// Of an index that the server itself keeps: requests read and delete it, but do not change it.
+bool is_system_index(std::string_view name);
+/// Whether a name, or a pattern without `hidden`, may reach such an index.
+bool names_system_index(std::string_view name_or_pattern);
+/// Throws ApiError 403 for an index that the server itself keeps.
+void check_changeable(std::string_view index);
 
 /// Throws ApiError 400 (invalid_index_name_exception).
 void check_new_index_name(const std::string& name);

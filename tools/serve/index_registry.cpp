@@ -163,6 +163,19 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
     }
     Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
+    make(name, std::move(blueprint));
+}
+
+void IndexRegistry::create_system(const std::string& name, std::string_view body) {
+    const std::lock_guard one(impl_->change);
+    if (exists(name)) return;
+    Blueprint blueprint;
+    blueprint.add(JsonTree::parse(body));
+    make(name, std::move(blueprint));
+}
+
+/// While no other change is under way.
+void IndexRegistry::make(const std::string& name, Blueprint blueprint) {
     check_settings(blueprint.settings);
     check_field_limit(blueprint.mappings, blueprint.settings);
     check_field_aliases(blueprint.mappings);
@@ -218,7 +231,10 @@ std::string IndexRegistry::resolve_names(std::string_view names) const {
 
 std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                                                const ExpandOptions& options) const {
-    return expand_names(resolve_names(expression), options, store_->names(),
+    std::vector<std::string> names = store_->names();
+    if (std::string tasks(kTasksIndex); exists(tasks))
+        names.insert(std::lower_bound(names.begin(), names.end(), tasks), std::move(tasks));
+    return expand_names(resolve_names(expression), options, std::move(names),
                         [this] { return all(); });
 }
 
@@ -243,6 +259,7 @@ std::vector<std::string> IndexRegistry::filters(std::string_view expression,
 
 WriteTarget IndexRegistry::write_target(const std::string& given, bool require_alias) const {
     const std::string name = resolve_date_math(given, now_());
+    check_changeable(name);
     WriteTarget target;
     target.index = name;
     auto known = metadata(name);
@@ -317,6 +334,7 @@ const IndexMetadata& need(const std::shared_ptr<const IndexMetadata>& metadata,
 }  // namespace
 
 void IndexRegistry::put_settings(const std::string& index, std::string_view body) {
+    check_changeable(index);
     const std::lock_guard one(impl_->change);
     const auto known = metadata(index);
     const IndexMetadata& metadata_now = need(known, index);
@@ -347,6 +365,7 @@ void IndexRegistry::put_settings(const std::string& index, std::string_view body
 }
 
 void IndexRegistry::put_mappings(const std::string& index, std::string_view body) {
+    check_changeable(index);
     const std::lock_guard one(impl_->change);
     const auto known = metadata(index);
     const IndexMetadata& metadata_now = need(known, index);
@@ -418,6 +437,7 @@ void IndexRegistry::change_aliases(const std::vector<AliasChange>& changes) {
             if (!exists(change.index)) throw index_not_found(change.index);
             continue;
         }
+        check_changeable(change.index);
         if (!index) {
             index = metadata(change.index);
             aliases[change.index] = need(index, change.index).aliases;

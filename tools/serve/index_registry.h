@@ -46,6 +46,8 @@ class IndexRegistry {
     /// `body`: {"settings", "mappings", "aliases"}, or empty. Throws ApiError 400
     /// (resource_already_exists_exception, invalid_index_name_exception, ...).
     void create(const std::string& name, std::string_view body);
+    /// An index that the server itself keeps, if it is not there. Templates say nothing of it.
+    void create_system(const std::string& name, std::string_view body);
     /// For a write to an index that is not there: creates it, if that is allowed, with what
     /// templates say. One that somebody else has made meanwhile is well. Throws ApiError.
     void create_for_write(const std::string& name);
@@ -57,7 +59,8 @@ class IndexRegistry {
     /// with commas; others as they are. `write_target` and `expand` take such names too. Throws
     /// ApiError 400.
     std::string resolve_names(std::string_view names) const;
-    /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Throws ApiError 404
+    /// Concrete names, sorted, for "a,b*,-bc,alias", "_all" and "". Patterns reach the server's own
+    /// indices when they begin with a dot, or the options say so. Throws ApiError 404
     /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
                                     const ExpandOptions& options = {}) const;
@@ -65,7 +68,8 @@ class IndexRegistry {
     /// of which must hold. Empty: no restriction.
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;
     /// For one name of an index or alias. Throws ApiError 400 when an alias has several indices and
-    /// none to write to, and when `require_alias` is set and it is none (404).
+    /// none to write to, 404 when `require_alias` is set and it is none, and 403 for the server's
+    /// own indices.
     WriteTarget write_target(const std::string& given, bool require_alias = false) const;
     /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several.
     std::string single(const std::string& name) const;
@@ -99,6 +103,7 @@ class IndexRegistry {
 
   private:
     struct Impl;
+    void make(const std::string& name, Blueprint blueprint);
     std::vector<std::shared_ptr<const IndexMetadata>> all() const;
     std::vector<std::shared_ptr<const IndexMetadata>> holders(const std::string& alias) const;
 

@@ -5,6 +5,7 @@
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/index_names.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/wildcard.h"
 
@@ -118,7 +119,7 @@ std::string privilege_names(unsigned bits) {
 Permissions Permissions::everything() {
     Permissions all;
     all.cluster_ = ClusterPrivilege::all;
-    all.grants_ = {{{"*"}, IndexPrivilege::all}};
+    all.grants_ = {{{"*"}, IndexPrivilege::all, true}};
     all.json_ = "{}";
     return all;
 }
@@ -193,7 +194,7 @@ void Permissions::add_indices(const Value& entry) {
             for (const std::string& privilege : texts(part.value, "privileges"))
                 grant.privileges |= index_privilege(privilege);
         } else if (name == "allow_restricted_indices" && part.value.is_boolean()) {
-            continue;  // there are no such indices
+            grant.restricted = part.value.as_boolean();
         } else if (!part.value.is_null()) {
             throw illegal_argument(at("indices", name) + " are not supported");
         }
@@ -204,8 +205,10 @@ void Permissions::add_indices(const Value& entry) {
 }
 
 bool Permissions::allows(unsigned privileges, std::string_view name) const {
+    const bool restricted = names_system_index(name);
     // A pattern that matches the text of another one matches all that the other one stands for.
     for (const Grant& grant : grants_) {
+        if (restricted && !grant.restricted) continue;
         const auto fits = [&](const std::string& pattern) {
             return matches_wildcard(pattern, name);
         };

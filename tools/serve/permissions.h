@@ -51,7 +51,7 @@ class Permissions {
 
     bool allows(ClusterPrivilege privilege) const { return cluster_ >= privilege; }
     /// All of `privileges` with whatever has this name: an index or alias, or with `*` all that it
-    /// stands for.
+    /// stands for. The server's own indices take a grant that says `allow_restricted_indices`.
     bool allows(unsigned privileges, std::string_view name) const;
     /// All of `privileges` with some name.
     bool allows_somewhere(unsigned privileges) const;
@@ -68,6 +68,7 @@ class Permissions {
     struct Grant {
         std::vector<std::string> names;
         unsigned privileges = 0;
+        bool restricted = false;  ///< also of the server's own indices
     };
 
     void add_role(const document::Value& role);

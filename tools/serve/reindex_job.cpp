@@ -94,6 +94,7 @@ Plan make_plan(Node& node, const ReindexRequest& request) {
         return plan;
     }
     for (const std::string& index : plan.indices) {
+        check_changeable(index);
         const std::int64_t last = node.store->info(index).max_seq_no;
         plan.last_offsets[index] = static_cast<std::uint64_t>(std::max<std::int64_t>(last, 0));
     }

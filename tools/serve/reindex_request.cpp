@@ -253,7 +253,8 @@ class Reader {
         if (query.has("sort")) take_sort(parse_sort_parameter(query.text("sort")));
         if (query.has("routing"))
             throw not_supported(name_, "[routing] in the query string", "use [query]");
-        // No index is closed or hidden here: without the open ones a wildcard finds nothing.
+        // No index is closed here, and hidden ones are not written to: without the open ones a
+        // wildcard finds nothing.
         const std::string kinds = query.text("expand_wildcards", "open");
         if (kinds.find("open") == std::string::npos && kinds.find("all") == std::string::npos)
             throw not_supported(name_, "[expand_wildcards] of [" + kinds + "]", "use [open]");

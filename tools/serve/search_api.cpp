@@ -70,11 +70,9 @@ awaitable<void> embed(Node& node, std::vector<EmbeddingWanted>& wanted) {
     }
 }
 
-ExpandOptions expand_options(const Parameters& parameters) {
-    ExpandOptions options;
-    options.ignore_unavailable = parameters.flag("ignore_unavailable", false);
-    options.allow_no_indices = parameters.flag("allow_no_indices", true);
-    return options;
+/// `parameters`: of the request, or of one search of several.
+ExpandOptions expand_options(const Request& request, const Parameters& parameters) {
+    return within_rights(request, ExpandOptions::from(parameters));
 }
 
 bool partial_allowed(const Parameters& parameters) {
@@ -108,7 +106,7 @@ std::string search_text(Family& family, const Request& request, std::string_view
         return run_search(node, SearchTargets::of(context->parts, partial_allowed(parameters)),
                           search, begin);
     }
-    const ExpandOptions options = expand_options(parameters);
+    const ExpandOptions options = expand_options(request, parameters);
     if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
@@ -139,11 +137,11 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
     std::string out = co_await blocking(family->node, [&] {
         const std::int64_t now = now_millis(family->node);
         auto query = parse_query_only(body, request.query, wanted, now);
-        return run_count(
-            family->node,
-            open_targets(family->node, request, request.part("index"),
-                         expand_options(request.query), partial_allowed(request.query), now),
-            std::move(query));
+        return run_count(family->node,
+                         open_targets(family->node, request, request.part("index"),
+                                      expand_options(request, request.query),
+                                      partial_allowed(request.query), now),
+                         std::move(query));
     });
     co_return Response::json(std::move(out));
 }
@@ -171,8 +169,9 @@ std::string joined_texts(const document::Value& value) {
 OneSearch read_header(const Request& request, std::string_view line) {
     OneSearch one;
     one.index = request.part("index");
-    for (const char* name : {"rest_total_hits_as_int", "typed_keys", "ignore_unavailable",
-                             "allow_no_indices", "allow_partial_search_results"}) {
+    for (const char* name :
+         {"rest_total_hits_as_int", "typed_keys", "ignore_unavailable", "allow_no_indices",
+          "allow_partial_search_results", "expand_wildcards"}) {
         if (const std::string* value = request.query.find(name)) one.parameters.set(name, *value);
     }
     const SearchBody header{std::string(line)};
@@ -183,9 +182,10 @@ OneSearch read_header(const Request& request, std::string_view line) {
         } else if (name == "ignore_unavailable" || name == "allow_no_indices" ||
                    name == "allow_partial_search_results") {
             one.parameters.set(std::string(name), json_text(option.value));
+        } else if (name == "expand_wildcards") {
+            one.parameters.set(std::string(name), joined_texts(option.value));
         } else if (name != "preference" && name != "search_type" && name != "routing" &&
-                   name != "request_cache" && name != "expand_wildcards" &&
-                   name != "ccs_minimize_roundtrips") {
+                   name != "request_cache" && name != "ccs_minimize_roundtrips") {
             throw illegal_argument("key [" + std::string(name) +
                                    "] is not supported in the metadata section");
         }
@@ -343,7 +343,7 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
     const auto keep_alive = request.query.time("keep_alive", std::chrono::milliseconds(0));
     co_await request.body->read_all();
     co_return co_await blocking(family->node, [&] {
-        const ExpandOptions options = expand_options(request.query);
+        const ExpandOptions options = expand_options(request, request.query);
         family->contexts->check_room(false,
                                      count_parts(family->node, request.part("index"), options));
         const bool partial = request.query.flag("allow_partial_search_results",

@@ -19,6 +19,7 @@
 #include "tools/serve/reindex_job.h"
 #include "tools/serve/reindex_remote.h"
 #include "tools/serve/state_file.h"
+#include "tools/serve/task_results.h"
 
 namespace penstock::serve {
 
@@ -113,6 +114,7 @@ struct Server::Impl {
         identify(node);
         job::TaskManagerOptions tasks;
         tasks.directory = options.data / "tasks";
+        tasks.results = index_of_results(node);
         node.tasks = std::make_shared<job::TaskManager>(std::move(tasks));
         add_routes();
         const std::string address = options.http.address;

@@ -142,6 +142,19 @@ void write_task(const Node& node, const job::TaskInfo& info, bool detailed,
     });
 }
 
+std::string one_task(const Node& node, const job::TaskInfo& info) {
+    std::string out;
+    document::JsonWriter json(out);
+    json.object([&] {
+        json.member("completed", info.completed);
+        json.member_object("task", [&] { write_task(node, info, true, json); });
+        if (!info.completed || !info.spec.keep_result) return;
+        if (!info.outcome.error.empty()) json.member_raw("error", info.outcome.error);
+        if (!info.outcome.response.empty()) json.member_raw("response", info.outcome.response);
+    });
+    return out;
+}
+
 std::string task_list(const Node& node, const std::vector<job::TaskInfo>& tasks, bool detailed,
                       std::string_view group_by, const std::vector<TaskFailure>& failures) {
     std::string out;

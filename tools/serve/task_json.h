@@ -30,6 +30,9 @@ std::vector<std::pair<std::string, std::string>> task_headers(const Request& req
 void write_task(const Node& node, const job::TaskInfo& info, bool detailed,
                 document::JsonWriter& json);
 
+/// {"completed", "task": {...}}, with "response" or "error" of a result that is kept.
+std::string one_task(const Node& node, const job::TaskInfo& info);
+
 /// What could not be done with a task of this node, for `node_failures`.
 struct TaskFailure {
     std::string type;

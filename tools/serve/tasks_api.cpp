@@ -113,19 +113,6 @@ ApiError unknown_task(const Node& node, const TaskId& id) {
                               "task");
 }
 
-std::string one_task(const Node& node, const job::TaskInfo& info) {
-    std::string out;
-    document::JsonWriter json(out);
-    json.object([&] {
-        json.member("completed", info.completed);
-        json.member_object("task", [&] { write_task(node, info, true, json); });
-        if (!info.completed || !info.spec.keep_result) return;
-        if (!info.outcome.error.empty()) json.member_raw("error", info.outcome.error);
-        if (!info.outcome.response.empty()) json.member_raw("response", info.outcome.response);
-    });
-    return out;
-}
-
 awaitable<Response> get(Node& node, Request& request) {
     const TaskId id = parse_task_id(request.part("task_id"));
     const bool wait = request.query.flag("wait_for_completion");

@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class Security : public ServeFixture {
   protected:
@@ -458,6 +459,49 @@ TEST_F(Security, NamesWithDateMathematicsAreWhatTheyStandFor) {
     EXPECT_THAT(get("<logs-" + year + ">").body, HasSubstr(R"("found":true)"));
     EXPECT_THAT(get("<secret-" + year + ">").body, HasSubstr("security_exception"));
     EXPECT_EQ(status(logs, "GET", "/%3Csecret-%7Bnow%2Fy%7D%3E/_search"), 403);
+}
+
+/// As Elasticsearch's restricted indices: a name or pattern alone grants nothing there.
+TEST_F(Security, TheServersOwnIndexTakesAGrantOfItsOwn) {
+    node.indices->create_system(".tasks", "{}");
+    io::WriteItem item;
+    item.id = "n:1";
+    item.source = R"({"completed":true})";
+    std::vector<io::ItemResult> results;
+    node.store->bulk(".tasks", std::span(&item, 1), results);
+    put("a", "1", "{}");
+    const auto on = [&](const std::string& name, const std::string& more) {
+        return key(R"({"r":{"indices":[{"names":[")" + name + R"("],"privileges":["all"])" + more +
+                   "}]}}");
+    };
+    const auto mget = [&](const std::string& who) {
+        return ask(who, "POST", "/_mget", R"({"docs":[{"_index":".tasks","_id":"n:1"}]})").body;
+    };
+    for (const char* name : {"*", ".tasks", ".t*"}) {
+        const std::string who = on(name, R"(,"allow_restricted_indices":false)");
+        for (const char* target :
+             {"/.tasks/_search", "/.t*/_search", "/.tasks/_doc/n:1", "/.tasks/_mapping",
+              "/.*/_settings", "/.tasks", "/.tasks,a/_count", "/*,.tasks/_count"})
+            EXPECT_EQ(status(who, "GET", target), 403) << name << " " << target;
+        EXPECT_EQ(status(who, "DELETE", "/.tasks"), 403) << name;
+        EXPECT_THAT(mget(who), HasSubstr("security_exception"));
+        const std::string allowed = on(name, R"(,"allow_restricted_indices":true)");
+        EXPECT_EQ(status(allowed, "GET", "/.tasks/_search"), 200) << name;
+        EXPECT_THAT(mget(allowed), HasSubstr(R"("found":true)"));
+    }
+    const std::string all = on("*", "");
+    for (const char* target : {"/_search", "/*/_search", "/_mapping", "/*", "/_stats"}) {
+        const std::string hidden = std::string(target) + "?expand_wildcards=open,hidden";
+        const Response passed = ask(all, "GET", hidden);
+        EXPECT_EQ(passed.status, 200) << target << passed.body;
+        EXPECT_THAT(passed.body, Not(HasSubstr(".tasks"))) << target;
+        EXPECT_THAT(ask(on("*", R"(,"allow_restricted_indices":true)"), "GET", hidden).body,
+                    HasSubstr(".tasks"))
+            << target;
+        EXPECT_THAT(ask(key("{}"), "GET", hidden).body, HasSubstr(".tasks")) << target;
+    }
+    EXPECT_EQ(status(key("{}"), "PUT", "/.tasks/_doc/2", "{}"), 403);
+    EXPECT_EQ(status(key("{}"), "DELETE", "/.tasks"), 200);
 }
 
 TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
