@@ -23,9 +23,7 @@ MatcherPtr unmapped(const Preparation& preparation, bool ignore, const std::stri
 std::optional<DocumentList> candidates_with(const Preparation& preparation, const JoinField& join,
                                             const char* member,
                                             const std::vector<std::string>& values) {
-    std::vector<Operand> operands;
-    for (const std::string& value : values)
-        operands.emplace_back(value);
+    std::vector<Operand> operands(values.begin(), values.end());
     const std::string path = join.name() + "." + member + ".keyword";
     // The full text has strings only, and parents may be numbers.
     if (preparation.types.resolve(path).type != ValueType::keyword) return std::nullopt;

@@ -8,9 +8,6 @@
 
 namespace penstock::io {
 
-using document::Member;
-using document::Value;
-
 namespace {
 
 [[noreturn]] void refuse(const std::string& reason) {
