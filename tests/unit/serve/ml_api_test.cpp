@@ -149,9 +149,9 @@ TEST_F(MlApi, UploadInAnyOrderBecomesOneArchive) {
     expect_has(got, R"("tags":["mine"])");
     expect_has(got, R"("prefix_strings":{"ingest":"passage: "})");
     expect_has(got, R"("bert":{"do_lower_case":true,"with_special_tokens":true)");
-    const inference::ModelSummary files = node.models->describe("sentences");
-    EXPECT_EQ(files.description, "sentences");
-    EXPECT_EQ(inference::load_manifest(files.directory).prefix_ingest, "passage: ");
+    const inference::ModelSummary model = node.models->describe("sentences");
+    EXPECT_EQ(model.description, "sentences");
+    EXPECT_EQ(inference::load_manifest(model.directory).prefix_ingest, "passage: ");
 }
 
 TEST_F(MlApi, VocabularyLoadsAsTokenizer) {
