@@ -5,6 +5,7 @@
 #include "processors/builtin.h"
 #include "processors/grok/expression.h"
 #include "processors/number_text.h"
+#include "processors/read_field.h"
 
 namespace penstock::processors {
 
@@ -88,20 +89,15 @@ class GrokProcessor final : public pipeline::Processor {
     }
 
     Outcome run(Document& document) const override {
-        const Value* found = document.find(settings_.field);
-        if (found == nullptr || found->is_null()) return missing(document, found);
-        const Value value = *found;
-        if (!value.is_string()) {
-            return document::failure("field [" + settings_.field.text() + "] of type [" +
-                                     std::string(document::java_type_name(value)) +
-                                     "] cannot be cast to [java.lang.String]");
-        }
-        RubyMatcher matcher(expression_.pattern(), value.as_string());
+        const auto text = read_text(document, settings_.field, settings_.ignore_missing);
+        if (!text) return text.error();
+        if (!*text) return Outcome::ok();
+        RubyMatcher matcher(expression_.pattern(), **text);
         const Result<bool> matches = matcher.find();
         if (!matches) return interrupted(matches.error());
         if (!*matches) {
             return document::failure("Provided Grok expressions do not match field value: [" +
-                                     std::string(value.as_string()) + "]");
+                                     std::string(**text) + "]");
         }
         for (const Target& target : targets_) {
             Outcome outcome = capture(document, matcher, target);
@@ -124,13 +120,6 @@ class GrokProcessor final : public pipeline::Processor {
         }
         for (const int group : capture.groups)
             targets_[at].groups.emplace_back(group, capture.type);
-    }
-
-    Outcome missing(const Document& document, const Value* found) const {
-        if (settings_.ignore_missing) return Outcome::ok();
-        if (found == nullptr) return document.get(settings_.field).error();
-        return document::failure("field [" + settings_.field.text() +
-                                 "] is null, cannot process it.");
     }
 
     static Outcome interrupted(document::Failure failure) {

@@ -3,6 +3,7 @@
 
 #include "engine/runtime/error.h"
 #include "processors/builtin.h"
+#include "processors/read_field.h"
 #include "processors/user_agent/device_type.h"
 #include "processors/user_agent/parser.h"
 
@@ -43,27 +44,17 @@ class UserAgentProcessor final : public pipeline::Processor {
     explicit UserAgentProcessor(Settings settings) : settings_(std::move(settings)) {}
 
     Outcome run(Document& document) const override {
-        const Value* found = document.find(settings_.field);
-        if (found == nullptr || found->is_null()) return missing(document, found);
-        const Value value = *found;
-        if (!value.is_string()) {
-            return document::failure("field [" + settings_.field.text() + "] of type [" +
-                                     std::string(document::java_type_name(value)) +
-                                     "] cannot be cast to [java.lang.String]");
-        }
-        const Result<UserAgentPtr> agent = settings_.parser->parse(value.as_string());
+        const auto text =
+            read_text(document, settings_.field, settings_.ignore_missing, "parse user-agent");
+        if (!text) return text.error();
+        if (!*text) return Outcome::ok();
+        const Result<UserAgentPtr> agent = settings_.parser->parse(**text);
         if (!agent) return agent.error();
-        return document.set(settings_.target, details(value, **agent, document.arena()));
+        return document.set(settings_.target,
+                            details(Value::string(**text), **agent, document.arena()));
     }
 
   private:
-    Outcome missing(const Document& document, const Value* found) const {
-        if (settings_.ignore_missing) return Outcome::ok();
-        if (found == nullptr) return document.get(settings_.field).error();
-        return document::failure("field [" + settings_.field.text() +
-                                 "] is null, cannot parse user-agent.");
-    }
-
     Value details(Value text, const UserAgent& agent, Arena& arena) const {
         const Properties& wanted = settings_.properties;
         auto* all = arena.make<Object>();
