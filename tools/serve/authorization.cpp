@@ -181,9 +181,9 @@ bool is_of_the_cluster(std::string_view route) {
 }
 
 Needs needs_of(const Request& request) {
-    const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
-    const auto route = without_index(request.route);
-    const auto [begin, end] = rules().equal_range(route);
+    const std::string_view given = request.method;
+    const std::string_view method = given == "HEAD" ? "GET" : given;
+    const auto [begin, end] = rules().equal_range(without_index(request.route));
     for (auto rule = begin; rule != end; ++rule) {
         // The router knows the method: it is one of the list, or not there at all.
         if (rule->second->methods.find(method) != std::string_view::npos)
