@@ -14,6 +14,7 @@
 
 #include "engine/io/index_impl.h"
 #include "engine/io/index_snapshot.h"
+#include "engine/io/json_text.h"
 #include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 
@@ -58,6 +59,12 @@ void check_index_name(std::string_view name) {
     const auto refuse = [&](const std::string& why) {
         throw Error("Invalid index name [" + std::string(name) + "], " + why);
     };
+    if (!is_valid_utf8(name)) {
+        std::string shown(name);
+        std::replace_if(
+            shown.begin(), shown.end(), [](char c) { return (c & 0x80) != 0; }, '?');
+        throw Error("Invalid index name [" + shown + "], must be valid UTF-8");
+    }
     if (name.empty()) refuse("must not be empty");
     if (name.size() > 255)
         refuse("index name is too long, (" + std::to_string(name.size()) + " > 255)");

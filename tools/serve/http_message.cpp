@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 
+#include "engine/io/json_text.h"
 #include "tools/serve/api_error.h"
 
 namespace penstock::serve {
@@ -42,6 +43,9 @@ std::string decode_percent(std::string_view text, bool plus_is_blank) {
             i += 2;
         }
     }
+    // It comes back in JSON, and as names of indices and documents it stays.
+    if (!io::is_valid_utf8(out))
+        throw illegal_argument("[" + encode_percent(out) + "] in the address is not valid UTF-8");
     return out;
 }
 

@@ -22,7 +22,7 @@ struct Principal;
 class Parameters {
   public:
     Parameters() = default;
-    /// Throws ApiError for a bad percent escape.
+    /// Throws ApiError for a bad percent escape, and for what is not UTF-8.
     static Parameters parse(std::string_view query);
 
     bool has(std::string_view name) const { return find(name) != nullptr; }

@@ -151,6 +151,19 @@ TEST(ResponseFormat, AnswersInTheMediaTypeOfTheClient) {
     }
 }
 
+TEST(Percent, TakesUtf8Alone) {
+    for (const std::string text : {"%FF", "lo%FFd", "\xC3(", "%C3", "%ED%A0%80"}) {
+        try {
+            decode_percent(text, false);
+            ADD_FAILURE() << text;
+        } catch (const ApiError& error) {
+            EXPECT_EQ(error.status(), 400);
+            EXPECT_THAT(error.body(), HasSubstr("in the address is not valid UTF-8"));
+        }
+    }
+    EXPECT_EQ(decode_percent("%E2%9D%A4", false), "\xE2\x9D\xA4");
+}
+
 TEST(Percent, EncodesWhatItDecodes) {
     const std::string odd = "a b/c?d=%&\r\n\xE2\x9D\xA4+~";
     EXPECT_EQ(encode_percent(odd), "a%20b%2Fc%3Fd%3D%25%26%0D%0A%E2%9D%A4%2B~");
