@@ -51,6 +51,7 @@ std::vector<TaskPtr> select(const Node& node, const Parameters& query) {
 
 std::vector<job::TaskInfo> infos(const std::vector<TaskPtr>& tasks, bool detailed) {
     std::vector<job::TaskInfo> all;
+    all.reserve(tasks.size());
     for (const TaskPtr& task : tasks)
         all.push_back(task->info(detailed));
     return all;
