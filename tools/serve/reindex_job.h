@@ -4,25 +4,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/job/reindex.h"
 #include "engine/job/task_manager.h"
 #include "tools/serve/node.h"
-#include "tools/serve/reindex_request.h"
+#include "tools/serve/reindex_record.h"
 
 namespace penstock::serve {
-
-/// The request as it came: kept with the task, so that a later process can go on with it.
-struct ReindexOrigin {
-    ReindexKind kind = ReindexKind::reindex;
-    std::string index;  ///< of the path
-    Parameters query;
-    std::string body;
-    std::vector<std::pair<std::string, std::string>> headers;  ///< that the task shows
-    bool confined = false;  ///< whoever asks may use some indices only: nothing goes elsewhere
-};
 
 /// One that has begun. Its answer is there when the task has ended.
 struct ReindexRun {
@@ -47,8 +36,5 @@ boost::asio::awaitable<std::shared_ptr<ReindexRun>> start_reindex(Node& node,
 /// cannot be gone on with becomes a failed task that says why. Returns at once; `node` outlives the
 /// work.
 void resume_reindex_tasks(Node& node);
-
-/// The task's status as Elasticsearch has it.
-std::string reindex_status_json(const job::ReindexStatus& status, bool cancelled);
 
 }  // namespace penstock::serve
