@@ -296,8 +296,10 @@ class Dissect final : public pipeline::Processor {
         std::size_t count = layout_.steps.size();
         std::span values(document.arena().allocate_array<std::string_view>(count), count);
         if (!layout_.match(**text, values) || !layout_.has_all_results(values)) {
-            return document::failure("Unable to find match for dissect pattern: " +
-                                     layout_.pattern + " against source: " + std::string(**text));
+            return document::failure(
+                "Unable to find match for dissect pattern: " + layout_.pattern +
+                    " against source: " + std::string(**text),
+                document::FailureType::dissect);
         }
         return write(document, values);
     }

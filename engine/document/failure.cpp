@@ -15,6 +15,7 @@ constexpr TypeRow rows[] = {
     {"illegal_state_exception", 500},
     {"fail_processor_exception", 500},
     {"parse_exception", 400},
+    {"dissect_exception", 500},
     {"script_exception", 400},
     {"resource_not_found_exception", 404},
     {"version_conflict_engine_exception", 409},

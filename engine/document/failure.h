@@ -18,6 +18,7 @@ enum class FailureType : std::uint8_t {
     illegal_state,       ///< illegal_state_exception
     fail_processor,      ///< fail_processor_exception: the `fail` processor's message
     parse,               ///< parse_exception, e.g. the json processor's input
+    dissect,             ///< dissect_exception (500, as every failure of no kind of its own)
     script,              ///< script_exception
     resource_not_found,  ///< resource_not_found_exception (404): model or deployment
     conflict,            ///< version_conflict_engine_exception (409)
