@@ -6,6 +6,7 @@
 
 #include "engine/document/json.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/readable.h"
 #include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
@@ -250,7 +251,9 @@ void format_response(const Request& request, Response& response) {
     const std::string* paths = request.query.find("filter_path");
     const bool yaml = wants_yaml(request);
     const bool pretty = request.query.flag("pretty");
-    if (paths != nullptr || yaml || pretty) {
+    const bool human = request.query.flag("human") && has_readable_values(request.route);
+    const bool traces = request.query.flag("error_trace");
+    if (paths != nullptr || yaml || pretty || human || traces) {
         Arena arena;
         document::JsonParser parser;
         document::JsonError error;
@@ -258,6 +261,8 @@ void format_response(const Request& request, Response& response) {
         document::JsonOptions options;
         options.allow_duplicate_keys = true;
         if (!parser.parse(response.body, arena, value, error, options)) return;
+        if (human) value = with_readable_values(value, arena);
+        if (traces) value = with_stack_traces(value, arena);
         if (paths != nullptr && !paths->empty()) value = filter(value, *paths, arena);
         std::string out;
         if (yaml) {

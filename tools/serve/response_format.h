@@ -1,4 +1,4 @@
-// What every request may ask of its response: filter_path, pretty, format=yaml.
+// What every request may ask of its response: filter_path, pretty, human, error_trace, format=yaml.
 #pragma once
 
 #include <string_view>
@@ -8,8 +8,9 @@
 
 namespace penstock::serve {
 
-/// Applies `filter_path`, `pretty` and `format` (or Accept: application/yaml) to a JSON response.
-/// Throws ApiError 406 for CBOR and SMILE, which nothing here speaks, and 400 for what is none.
+/// Applies `human`, `error_trace`, `filter_path`, `pretty` and `format` (or Accept:
+/// application/yaml) to a JSON response. Throws ApiError 406 for CBOR and SMILE, which nothing here
+/// speaks, and 400 for what is none.
 void format_response(const Request& request, Response& response);
 /// The same check before the handler runs, and of the body's Content-Type: JSON, NDJSON, YAML,
 /// plain text (as the shippers of old send); 406 with words for everything else.

@@ -9,54 +9,12 @@
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/units.h"
 #include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
 
 namespace {
-
-struct Unit {
-    std::string_view name;
-    double size;
-};
-
-constexpr double kKilo = 1024;
-constexpr std::array<Unit, 6> kByteUnits{{{"pb", kKilo* kKilo* kKilo* kKilo* kKilo},
-                                          {"tb", kKilo* kKilo* kKilo* kKilo},
-                                          {"gb", kKilo* kKilo* kKilo},
-                                          {"mb", kKilo* kKilo},
-                                          {"kb", kKilo},
-                                          {"b", 1}}};
-constexpr std::array<Unit, 7> kTimeUnits{{{"d", 86'400'000},
-                                          {"h", 3'600'000},
-                                          {"m", 60'000},
-                                          {"s", 1000},
-                                          {"ms", 1},
-                                          {"micros", 1e-3},
-                                          {"nanos", 1e-6}}};
-
-/// One decimal, cut and not rounded, and none when it is 0: as ByteSizeValue and TimeValue write.
-std::string one_decimal(double value) {
-    const auto tenths = static_cast<std::int64_t>(value * 10);
-    std::string text = std::to_string(tenths / 10);
-    if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
-    return text;
-}
-
-/// In the largest unit that gives at least 1; or, when one is wanted, in that, whole and bare.
-template <std::size_t Count>
-std::string in_unit(double value, const std::array<Unit, Count>& units, const std::string& wanted,
-                    std::string_view smallest) {
-    for (const Unit& unit : units) {
-        if (wanted == unit.name || (wanted.size() == 1 && unit.name.size() == 2 &&
-                                    wanted[0] == unit.name[0] && unit.name[1] == 'b'))
-            return std::to_string(static_cast<std::int64_t>(value / unit.size));
-        const bool last = unit.name == smallest;
-        if (wanted.empty() && (value >= unit.size || last))
-            return one_decimal(value / unit.size) + std::string(unit.name);
-    }
-    throw illegal_argument("unknown unit [" + wanted + "]");
-}
 
 bool is_list_name(const TextColumn& column, const std::string& pattern) {
     return matches_wildcard(pattern, column.name) ||
@@ -128,8 +86,8 @@ TextCell TextCell::milliseconds(std::int64_t value) {
 }
 
 std::string TextCell::text(const Request& request) const {
-    if (kind_ == Kind::bytes) return in_unit(value_, kByteUnits, request.query.text("bytes"), "b");
-    if (kind_ == Kind::time) return in_unit(value_, kTimeUnits, request.query.text("time"), "ms");
+    if (kind_ == Kind::bytes) return bytes_text(value_, request.query.text("bytes"));
+    if (kind_ == Kind::time) return time_text(value_, request.query.text("time"));
     return text_;
 }
 
