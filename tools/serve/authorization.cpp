@@ -37,6 +37,8 @@ struct Needs {
     enum class Of {
         nothing,
         cluster,
+        /// The one index of the path.
+        index,
         /// The indices of the path; without one there, all indices.
         indices,
         /// The indices of the path; without one there, the handler asks for each of the body's.
@@ -50,6 +52,9 @@ struct Needs {
     ClusterPrivilege cluster = ClusterPrivilege::all;
 };
 
+constexpr Needs index(unsigned privileges) {
+    return {Needs::Of::index, privileges, ClusterPrivilege::all};
+}
 constexpr Needs indices(unsigned privileges) {
     return {Needs::Of::indices, privileges, ClusterPrivilege::all};
 }
@@ -95,8 +100,8 @@ constexpr auto kRules = std::to_array<Rule>({
     {"POST", "/{index}/_search/point_in_time", named(Index::read)},
     {"DELETE", "/_search/point_in_time", named(Index::read)},
     {"DELETE", "/_search/point_in_time/_all", named(Index::read)},
-    {"GET", "/{index}/_doc/{id}", indices(Index::read)},
-    {"GET", "/{index}/_source/{id}", indices(Index::read)},
+    {"GET", "/{index}/_doc/{id}", index(Index::read)},
+    {"GET", "/{index}/_source/{id}", index(Index::read)},
     {"PUT POST", "/{index}/_doc/{id}", documents(Index::add_doc | Index::put_doc)},
     {"DELETE", "/{index}/_doc/{id}", documents(Index::delete_doc)},
     {"POST", "/{index}/_doc", documents(Index::add_doc | Index::put_doc)},
@@ -108,7 +113,7 @@ constexpr auto kRules = std::to_array<Rule>({
     {"POST", "/{index}/_delete_by_query", indices(Index::read | Index::delete_doc)},
     {"POST", "/_reindex", documents(Index::add_doc | Index::put_doc)},
     // Indices.
-    {"PUT", "/{index}", indices(Index::create_index)},
+    {"PUT", "/{index}", index(Index::create_index)},
     {"DELETE", "/{index}", indices(Index::delete_index)},
     {"GET", "/{index}", indices(Index::metadata)},
     {"GET", "/_settings", indices(Index::metadata)},
@@ -249,6 +254,52 @@ void need_index(const Request& request, unsigned privileges, std::string_view na
     throw forbidden(request, " on indices [" + std::string(name) + "]");
 }
 
+/// Reaches nothing.
+constexpr std::string_view kNothing = "*,-*";
+
+/// Whether an expression has a pattern that is wider than what the principal may use.
+bool is_too_wide(const Request& request, unsigned privileges,
+                 const std::vector<std::string>& parts) {
+    return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
+        return is_pattern(part) &&
+               !request.principal->permissions.allows(privileges, pattern_of(part));
+    });
+}
+
+/// An expression as the principal means it: a pattern that is wider than its rights reaches only
+/// what it may use, as in Elasticsearch. Then names stand for patterns, of indices and of aliases.
+std::string narrowed(const Node& node, const Request& request, unsigned privileges,
+                     std::string_view expression) {
+    const std::vector<std::string> parts =
+        split_list(expression.empty() ? std::string_view("_all") : expression);
+    if (!is_too_wide(request, privileges, parts)) return std::string(expression);
+    const bool hidden = ExpandOptions::from(request.query).hidden;
+    // Indices are not deleted through aliases.
+    const bool aliases = grants_by_alias(privileges) && (privileges & Index::delete_index) == 0;
+    std::vector<std::string> names;
+    bool after_pattern = false;
+    for (const std::string& part : parts) {
+        if (after_pattern && part.front() == '-') {
+            std::erase_if(names,
+                          [excluded = std::string_view(part).substr(1)](const std::string& name) {
+                              return fits_pattern(excluded, name);
+                          });
+        } else if (is_pattern(part)) {
+            after_pattern = true;
+            for (std::string& name : node.indices->names_like(part, hidden, aliases)) {
+                if (request.principal->permissions.allows(privileges, name))
+                    names.push_back(std::move(name));
+            }
+        } else {
+            names.push_back(part);
+        }
+    }
+    std::string joined;
+    for (const std::string& name : names)
+        joined += (joined.empty() ? "" : ",") + name;
+    return joined.empty() ? std::string(kNothing) : joined;
+}
+
 /// What one part of the path's expression reaches.
 void authorize_part(Node& node, const Request& request, unsigned privileges,
                     const std::string& part) {
@@ -266,20 +317,21 @@ void authorize_part(Node& node, const Request& request, unsigned privileges,
         authorize_index(node, request, privileges, index, part);
 }
 
-void authorize_path(Node& node, const Request& request, const Needs& needs) {
-    const std::vector<std::string> parts = reaching_parts(request.part("index"));
-    if (parts.empty()) return authorize_all_indices(request);
-    for (const std::string& part : parts)
-        authorize_part(node, request, needs.index, part);
+void authorize_parts(Node& node, const Request& request, unsigned privileges,
+                     std::string_view expression) {
+    if (expression == kNothing) return;
+    for (const std::string& part : reaching_parts(expression))
+        authorize_part(node, request, privileges, part);
 }
 
-void authorize_indices(Node& node, const Request& request, const Needs& needs) {
-    const Permissions& permissions = request.principal->permissions;
-    if (!permissions.allows_somewhere(needs.index))
+void authorize_indices(Node& node, Request& request, const Needs& needs) {
+    if (!request.principal->permissions.allows_somewhere(needs.index))
         throw forbidden(request, ": it has no such privilege for any index");
-    if (!request.part("index").empty()) return authorize_path(node, request, needs);
-    if (needs.of == Needs::Of::named || permissions.allows(needs.index, "*")) return;
-    throw forbidden(request, ": it is for some indices only, and this request is of all");
+    const std::string given = request.part("index");
+    if (given.empty() && needs.of == Needs::Of::named) return;
+    if (needs.of != Needs::Of::index)
+        request.parts["index"] = narrowed(node, request, needs.index, given);
+    authorize_parts(node, request, needs.index, request.part("index"));
 }
 
 }  // namespace
@@ -299,7 +351,7 @@ boost::asio::awaitable<void> authenticate(Node& node, Request& request) {
     }
 }
 
-void authorize(Node& node, const Request& request) {
+void authorize(Node& node, Request& request) {
     if (may_everything(request)) return;
     const Needs needs = needs_of(request);
     switch (needs.of) {
@@ -308,6 +360,7 @@ void authorize(Node& node, const Request& request) {
         case Needs::Of::cluster:
             if (request.principal->permissions.allows(needs.cluster)) return;
             throw forbidden(request, ": it is not for what is of no index");
+        case Needs::Of::index:
         case Needs::Of::indices:
         case Needs::Of::named:
             return authorize_indices(node, request, needs);
@@ -342,15 +395,17 @@ void authorize_index(Node& node, const Request& request, unsigned privileges,
         need_index(request, privileges, index);
 }
 
-void authorize_names(Node& node, const Request& request, std::string_view expression) {
-    authorize_names(node, request, needs_of(request).index, expression);
+std::string authorize_names(Node& node, const Request& request, std::string_view expression) {
+    return authorize_names(node, request, needs_of(request).index, expression);
 }
 
-void authorize_names(Node& node, const Request& request, unsigned privileges,
-                     std::string_view expression) {
-    if (may_everything(request)) return;
-    for (const std::string& part : reaching_parts(node.indices->resolve_names(expression)))
-        authorize_part(node, request, privileges, part);
+std::string authorize_names(Node& node, const Request& request, unsigned privileges,
+                            std::string_view expression) {
+    if (may_everything(request)) return std::string(expression);
+    std::string meant =
+        narrowed(node, request, privileges, node.indices->resolve_names(expression));
+    authorize_parts(node, request, privileges, meant);
+    return meant;
 }
 
 void authorize_auto_create(const Request& request, const std::string& index) {

@@ -16,9 +16,10 @@ namespace penstock::serve {
 /// many passwords wait to be checked. Does nothing when nobody has to say who they are.
 boost::asio::awaitable<void> authenticate(Node& node, Request& request);
 /// Whether request.principal may use this route, and the indices that its path names. Throws
-/// ApiError 403. Whoever takes names of indices from a body asks authorize_names for them, and
-/// authorize_index for what they reach.
-void authorize(Node& node, const Request& request);
+/// ApiError 403. A pattern there, or none where that is all indices, becomes the names that the
+/// principal may use, if these are not all. Whoever takes names of indices from a body asks
+/// authorize_names for them, and authorize_index for what they reach.
+void authorize(Node& node, Request& request);
 /// The options, so that patterns do not reach hidden indices for which the principal lacks what the
 /// route takes: those are passed over, as Elasticsearch does.
 ExpandOptions within_rights(const Request& request, ExpandOptions options);
@@ -32,10 +33,11 @@ void authorize_index(Node& node, const Request& request, const std::string& inde
 void authorize_index(Node& node, const Request& request, unsigned privileges,
                      const std::string& index, std::string_view expression);
 /// For names that a body brings, before anybody looks for them: whoever may not use one is told so,
-/// be there such an index or not.
-void authorize_names(Node& node, const Request& request, std::string_view expression);
-void authorize_names(Node& node, const Request& request, unsigned privileges,
-                     std::string_view expression);
+/// be there such an index or not. Answers the expression to go on with, whose patterns reach what
+/// the principal may use.
+std::string authorize_names(Node& node, const Request& request, std::string_view expression);
+std::string authorize_names(Node& node, const Request& request, unsigned privileges,
+                            std::string_view expression);
 /// For making an index that a write names.
 void authorize_auto_create(const Request& request, const std::string& index);
 /// Whether all that it may do is with some indices.

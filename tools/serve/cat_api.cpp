@@ -186,7 +186,7 @@ TextTable alias_table(const Node& node, const Request& request) {
     });
     std::vector<std::string> patterns = split_list(request.part("name"));
     if (patterns.empty()) patterns = {"*"};
-    for (const std::string& index : node.indices->expand("")) {
+    for (const std::string& index : node.indices->expand(request.part("index"))) {
         const auto metadata = node.indices->readable(index);
         if (!metadata) continue;
         for (const auto& [alias, json] : metadata->aliases) {

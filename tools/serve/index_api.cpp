@@ -368,8 +368,8 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
     const std::vector<std::string> aliases = texts(options, "alias", "aliases");
     if (expressions.empty()) throw illegal_argument("One of [index] or [indices] is required");
     std::vector<std::string> indices;
-    for (const std::string& expression : expressions) {
-        authorize_names(node, request, expression);
+    for (const std::string& given : expressions) {
+        const std::string expression = authorize_names(node, request, given);
         if (action.key() == "remove_index") refuse_aliases(node, expression);
         for (std::string& index : node.indices->expand(expression)) {
             authorize_index(request, index);

@@ -238,6 +238,25 @@ std::vector<std::string> IndexRegistry::expand(std::string_view expression,
                         [this] { return all(); });
 }
 
+std::vector<std::string> IndexRegistry::names_like(const std::string& pattern, bool hidden,
+                                                   bool aliases) const {
+    std::set<std::string> names;
+    for (std::string& name : store_->names())
+        names.insert(std::move(name));
+    hidden = hidden || pattern.starts_with('.');
+    if (std::string tasks(kTasksIndex); hidden && exists(tasks)) names.insert(std::move(tasks));
+    if (aliases) {
+        for (const auto& one : all()) {
+            for (const auto& [alias, content] : one->aliases)
+                names.insert(alias);
+        }
+    }
+    std::erase_if(names, [&](const std::string& name) {
+        return !fits_pattern(pattern, name) || (!hidden && name.starts_with('.'));
+    });
+    return {names.begin(), names.end()};
+}
+
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
                                                 const std::string& index) const {
     if (expression.empty()) return {};

@@ -64,6 +64,10 @@ class IndexRegistry {
     /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
                                     const ExpandOptions& options = {}) const;
+    /// The own names of indices, and with `aliases` of aliases, that a pattern fits; hidden ones as
+    /// in expand(). Sorted, each once.
+    std::vector<std::string> names_like(const std::string& pattern, bool hidden,
+                                        bool aliases) const;
     /// Of one index that a search of `expression` reaches through aliases alone: their filters, one
     /// of which must hold. Empty: no restriction.
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;

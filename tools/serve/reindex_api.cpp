@@ -20,11 +20,11 @@ constexpr milliseconds kTimeout{30'000};
 
 /// As Elasticsearch: to read the source, to write the destination, and to make it where it is not
 /// there. Blocks.
-void authorize_reindex(Node& node, const Request& request, const ReindexRequest& asked) {
+void authorize_reindex(Node& node, const Request& request, ReindexRequest& asked) {
     if (asked.kind != ReindexKind::reindex) return;
     if (!asked.remote) {
-        for (const std::string& name : asked.source)
-            authorize_names(node, request, IndexPrivilege::read, name);
+        for (std::string& name : asked.source)
+            name = authorize_names(node, request, IndexPrivilege::read, name);
     }
     const bool adds = asked.op == io::WriteOp::create;
     authorize_names(node, request, adds ? IndexPrivilege::add_doc : IndexPrivilege::put_doc,

@@ -111,7 +111,7 @@ std::string search_text(Family& family, const Request& request, std::string_view
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
-    auto context = std::make_shared<SearchContext>(node.indices, targets.parts, expression);
+    auto context = std::make_shared<SearchContext>(node.indices, targets.parts, targets.expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(targets),
                        std::move(search), begin);
 }
@@ -348,12 +348,10 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
                                      count_parts(family->node, request.part("index"), options));
         const bool partial = request.query.flag("allow_partial_search_results",
                                                 request.query.flag("allow_partial_pit_creation"));
-        auto context = std::make_shared<SearchContext>(
-            family->node.indices,
-            open_targets(family->node, request, request.part("index"), options, partial,
-                         now_millis(family->node))
-                .parts,
-            request.part("index"));
+        const SearchTargets targets = open_targets(family->node, request, request.part("index"),
+                                                   options, partial, now_millis(family->node));
+        auto context = std::make_shared<SearchContext>(family->node.indices, targets.parts,
+                                                       targets.expression);
         parts = context->parts.size();
         return family->contexts->add(std::move(context), keep_alive);
     });

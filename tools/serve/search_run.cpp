@@ -451,17 +451,17 @@ io::SearchPart open_part(const Node& node, const std::string& index, std::string
 
 }  // namespace
 
-SearchTargets open_targets(Node& node, const Request& request, std::string_view expression,
+SearchTargets open_targets(Node& node, const Request& request, std::string_view given,
                            const ExpandOptions& options, bool partial_allowed,
                            std::int64_t now_millis) {
     SearchTargets targets;
     targets.partial_allowed = partial_allowed;
-    authorize_names(node, request, expression);
-    for (const std::string& index : node.indices->expand(expression, options)) {
-        authorize_index(node, request, index, expression);
+    targets.expression = authorize_names(node, request, given);
+    for (const std::string& index : node.indices->expand(targets.expression, options)) {
+        authorize_index(node, request, index, targets.expression);
         ++targets.total;
         try {
-            targets.parts.push_back(open_part(node, index, expression, now_millis));
+            targets.parts.push_back(open_part(node, index, targets.expression, now_millis));
         } catch (const StorageError&) {
             targets.failures.push_back({index, error_of(std::current_exception(), index)});
         }

@@ -26,6 +26,7 @@ struct SearchTargets {
     std::vector<IndexFailure> failures;
     std::size_t total = 0;        ///< indices, with those that could not even be opened
     bool partial_allowed = true;  ///< one that fails does not fail the whole
+    std::string expression;       ///< by which they were reached
 
     /// Of indices that are open.
     static SearchTargets of(std::vector<io::SearchPart> parts, bool partial_allowed);

@@ -479,10 +479,15 @@ TEST_F(Security, TheServersOwnIndexTakesAGrantOfItsOwn) {
     };
     for (const char* name : {"*", ".tasks", ".t*"}) {
         const std::string who = on(name, R"(,"allow_restricted_indices":false)");
-        for (const char* target :
-             {"/.tasks/_search", "/.t*/_search", "/.tasks/_doc/n:1", "/.tasks/_mapping",
-              "/.*/_settings", "/.tasks", "/.tasks,a/_count", "/*,.tasks/_count"})
+        for (const char* target : {"/.tasks/_search", "/.tasks/_doc/n:1", "/.tasks/_mapping",
+                                   "/.tasks", "/.tasks,a/_count", "/*,.tasks/_count"})
             EXPECT_EQ(status(who, "GET", target), 403) << name << " " << target;
+        for (const char* target : {"/.t*/_search", "/.*/_settings"}) {
+            // Who has a right to nothing else is told so.
+            const Response passed = ask(who, "GET", target);
+            EXPECT_EQ(passed.status, std::string(name) == "*" ? 200 : 403) << name << target;
+            EXPECT_THAT(passed.body, Not(HasSubstr("completed"))) << name << target;
+        }
         EXPECT_EQ(status(who, "DELETE", "/.tasks"), 403) << name;
         EXPECT_THAT(mget(who), HasSubstr("security_exception"));
         const std::string allowed = on(name, R"(,"allow_restricted_indices":true)");
@@ -514,13 +519,13 @@ TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
         EXPECT_EQ(response.status, 200) << response.body;
         return response.body;
     };
-    for (const char* target : {"/of-ada/_count", "/of-*/_count"})
+    for (const char* target : {"/of-ada/_count", "/of-*/_count", "/*/_count", "/_count"})
         EXPECT_THAT(total(ask(reader, "GET", target)), HasSubstr("\"count\":1")) << target;
     EXPECT_THAT(total(ask(reader, "POST", "/_msearch", "{\"index\":\"of-ada\"}\n{}\n")),
                 HasSubstr("\"value\":1"));
     EXPECT_THAT(ask(reader, "POST", "/of-ada/_msearch", "{\"index\":\"books\"}\n{}\n").body,
                 HasSubstr("\"status\":403"));
-    for (const char* target : {"/books/_count", "/of-ada,books/_count", "/*/_count", "/_count"})
+    for (const char* target : {"/books/_count", "/of-ada,books/_count", "/*,books/_count"})
         EXPECT_EQ(status(reader, "GET", target), 403) << target;
     EXPECT_EQ(status(reader, "GET", "/of-ada/_doc/1"), 200);
     EXPECT_EQ(status(reader, "PUT", "/of-ada/_doc/3", "{}"), 201);
@@ -535,6 +540,54 @@ TEST_F(Security, AnAliasIsEnoughWithItsFilter) {
     EXPECT_EQ(status(other, "POST", "/_search", R"({"pit":{"id":")" + pit + "\"}}"), 403);
     // The index is enough too: nothing is seen that could not be seen without the alias.
     EXPECT_EQ(status(key(indices("books", R"("read")")), "GET", "/of-ada/_count"), 200);
+}
+
+/// As in Elasticsearch: what it may not use is not there for it.
+TEST_F(Security, APatternReachesWhatAKeyMayUse) {
+    node.tasks = std::make_shared<job::TaskManager>(
+        job::TaskManagerOptions{.directory = directory / "tasks"});
+    add_reindex_routes(router, node);
+    put("logs-1", "1", R"({"n":1})");
+    put("logs-2", "1", R"({"n":1})");
+    put("secret", "1", R"({"n":1})");
+    ASSERT_EQ(call("PUT", "/secret/_alias/hidden").status, 200);
+    const std::string who = key(indices("logs-*", R"("all")"));
+    const auto body = [&](const char* method, const std::string& target, std::string text = {}) {
+        const Response response = ask(who, method, target, std::move(text));
+        EXPECT_EQ(response.status, 200) << target << response.body;
+        EXPECT_THAT(response.body, AllOf(Not(HasSubstr("secret")), Not(HasSubstr("hidden"))))
+            << target;
+        return response.body;
+    };
+    for (const char* target : {"/_count", "/_all/_count", "/*/_count", "/l*,*-1/_count"})
+        EXPECT_THAT(body("GET", target), HasSubstr("\"count\":2")) << target;
+    EXPECT_THAT(body("GET", "/*,-logs-2/_count"), HasSubstr("\"count\":1"));
+    EXPECT_THAT(body("GET", "/s*/_count"), HasSubstr("\"count\":0"));
+    EXPECT_EQ(status(who, "GET", "/s*/_count?allow_no_indices=false"), 404);
+    EXPECT_EQ(status(who, "GET", "/*,secret/_count"), 403);
+    for (const char* target : {"/_mapping", "/_settings", "/*", "/_stats", "/_alias"})
+        EXPECT_THAT(body("GET", target), HasSubstr("logs-2")) << target;
+    EXPECT_THAT(body("POST", "/_msearch", "{}\n{}\n{\"index\":\"*\"}\n{}\n"),
+                testing::MatchesRegex(R"(.*"value":2.*"value":2.*)"));
+    EXPECT_THAT(body("POST", "/_refresh"), HasSubstr("\"total\":2"));
+    const std::string scroll = member(ask(who, "POST", "/_search?scroll=1m&size=1"), "_scroll_id");
+    body("POST", "/_search/scroll", R"({"scroll_id":")" + scroll + "\"}");
+    const std::string pit = member(ask(who, "POST", "/*/_pit?keep_alive=1m"), "id");
+    EXPECT_THAT(body("POST", "/_search", R"({"pit":{"id":")" + pit + "\"}}"),
+                HasSubstr("\"value\":2"));
+    EXPECT_THAT(body("POST", "/_reindex?refresh",
+                     R"({"source":{"index":"*"},"dest":{"index":"logs-all"}})"),
+                HasSubstr("\"total\":2"));
+    EXPECT_THAT(body("POST", "/*/_update_by_query"), HasSubstr("\"total\":3"));
+    EXPECT_THAT(
+        body("POST", "/_aliases", R"({"actions":[{"add":{"index":"*","alias":"logs-now"}}]})"),
+        HasSubstr("true"));
+    EXPECT_THAT(body("GET", "/logs-now/_count"), HasSubstr("\"count\":3"));
+    EXPECT_EQ(status(who, "GET", "/*/_doc/1"), 403) << "a get is of one index";
+    EXPECT_EQ(status(who, "PUT", "/*"), 403);
+    body("DELETE", "/logs-*,*");
+    EXPECT_EQ(call("GET", "/secret/_doc/1").status, 200);
+    EXPECT_THAT(call("GET", "/_cat/indices").body, Not(HasSubstr("logs")));
 }
 
 TEST_F(Security, AnAliasOfAForeignNameIsNotMade) {
