@@ -296,6 +296,7 @@ bool IndexStore::exists(const std::string& name) const {
 
 bool IndexStore::remove(const std::string& name) {
     if (!exists(name)) return false;
+    forget_refreshed(name);
     const std::string beside = directory_ + "/.old." + unique_suffix();
     {
         const std::lock_guard lock(mutex_);
@@ -352,6 +353,56 @@ void IndexStore::optimize(const std::string& name) {
     need(name)->optimize();
 }
 
+std::shared_ptr<IndexSnapshot> IndexStore::searchable(const std::string& name) {
+    std::shared_ptr<Index> index = need(name);
+    {
+        const std::lock_guard lock(refreshed_mutex_);
+        const auto found = refreshed_.find(name);
+        if (found != refreshed_.end() && found->second.index == index)
+            return found->second.snapshot;
+    }
+    return std::make_shared<IndexSnapshot>(std::move(index));
+}
+
+void IndexStore::set_visibility(const std::string& name, Visibility visibility) {
+    if (visibility == Visibility::at_once) return forget_refreshed(name);
+    std::shared_ptr<Index> index = need(name);
+    const std::lock_guard lock(refreshed_mutex_);
+    Refreshed& refreshed = refreshed_[name];
+    if (refreshed.index == index) return;
+    refreshed = {index, std::make_shared<IndexSnapshot>(index)};
+}
+
+void IndexStore::refresh(const std::string& name) {
+    std::shared_ptr<IndexSnapshot> old;  // closed without the lock
+    const std::lock_guard lock(refreshed_mutex_);
+    const auto found = refreshed_.find(name);
+    if (found == refreshed_.end()) return;
+    std::shared_ptr<Index> index = need(name);
+    auto snapshot = std::make_shared<IndexSnapshot>(index);
+    old = std::exchange(found->second.snapshot, std::move(snapshot));
+    found->second.index = std::move(index);
+    found->second.unrefreshed = 0;
+}
+
+void IndexStore::forget_refreshed(const std::string& name) {
+    std::map<std::string, Refreshed, std::less<>>::node_type old;  // closed without the lock
+    const std::lock_guard lock(refreshed_mutex_);
+    old = refreshed_.extract(name);
+}
+
+/// A reader of an old state keeps the log of the files from being emptied: that has a bound.
+void IndexStore::note_written(const std::string& name, std::size_t bytes) {
+    {
+        const std::lock_guard lock(refreshed_mutex_);
+        const auto found = refreshed_.find(name);
+        if (found == refreshed_.end()) return;
+        found->second.unrefreshed += bytes;
+        if (found->second.unrefreshed < options_.most_unrefreshed) return;
+    }
+    refresh(name);
+}
+
 void IndexStore::bulk(const std::string& name, std::span<const WriteItem> items,
                       std::vector<ItemResult>& results) {
     results.assign(items.size(), {});
@@ -381,6 +432,10 @@ void IndexStore::bulk(const std::string& name, std::span<const WriteItem> items,
             continue;
         }
         need_or_create(target)->bulk(part.items, part.results);
+        std::size_t bytes = 0;
+        for (const WriteItem* item : part.items)
+            bytes += item->source.size();
+        note_written(target, bytes);
     }
 }
 

@@ -133,6 +133,15 @@ struct IndexStoreOptions {
     /// optimize() builds a graph for fields with more vectors than this; below, every search is
     /// exact.
     std::size_t exact_limit = 50'000;
+    /// An index with Visibility::on_refresh is refreshed by itself after so many bytes of sources:
+    /// until then the log of its files cannot be emptied.
+    std::size_t most_unrefreshed = std::size_t{256} << 20U;
+};
+
+/// When searches see what is written.
+enum class Visibility {
+    at_once,
+    on_refresh,  ///< not before IndexStore::refresh
 };
 
 /// All indices below one data directory, each in a directory of its own (`indices/NAME/`), so that
@@ -200,6 +209,14 @@ class IndexStore {
 
     /// The index as it is now, for searches that must all see the same state.
     std::shared_ptr<IndexSnapshot> snapshot(const std::string& name);
+    /// The index as searches are to see it: as it is now, or as it was at its last refresh; its
+    /// searches wait for each other then.
+    std::shared_ptr<IndexSnapshot> searchable(const std::string& name);
+    /// Of this process and until the index is closed with it; all that was written before is
+    /// visible. Asking for what there is changes nothing.
+    void set_visibility(const std::string& name, Visibility visibility);
+    /// Searches see what is written by now.
+    void refresh(const std::string& name);
 
     /// Texts that whoever made the index keeps with it, by name. They change in one transaction,
     /// durable as writes are, and go with the index. "mappings", as Elasticsearch's JSON, tells
@@ -221,11 +238,22 @@ class IndexStore {
     std::shared_ptr<Index> need(const std::string& name) const;
     std::shared_ptr<Index> need_or_create(const std::string& name);
     std::string path(const std::string& name) const;
+    void note_written(const std::string& name, std::size_t bytes);
+    void forget_refreshed(const std::string& name);
+
+    /// What searches of an index with Visibility::on_refresh see.
+    struct Refreshed {
+        std::shared_ptr<Index> index;
+        std::shared_ptr<IndexSnapshot> snapshot;
+        std::size_t unrefreshed = 0;  ///< bytes of sources written since
+    };
 
     std::string directory_;
     IndexStoreOptions options_;
     mutable std::mutex mutex_;
     mutable std::map<std::string, std::shared_ptr<Index>> open_;
+    std::mutex refreshed_mutex_;  ///< before mutex_, where both are held
+    std::map<std::string, Refreshed, std::less<>> refreshed_;
 };
 
 /// Elasticsearch's rules: lower case, none of \ / * ? " < > | space , # :, not beginning with - _

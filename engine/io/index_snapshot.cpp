@@ -55,6 +55,11 @@ std::optional<StoredDocument> IndexSnapshot::document(std::int64_t seq_no, bool 
     return read_document(impl_->db(), seq_no, with_vectors);
 }
 
+std::optional<StoredDocument> IndexSnapshot::document(std::string_view id, bool with_vectors) {
+    const std::lock_guard lock(impl_->mutex);
+    return read_document(impl_->db(), id, with_vectors);
+}
+
 IndexSnapshot::FieldUse IndexSnapshot::field(std::string_view name) const {
     const FieldRef ref = impl_->types.resolve(name);
     return {ref.path, ref.type, !impl_->types.absent(name)};

@@ -30,6 +30,7 @@ class IndexSnapshot {
     std::int64_t max_seq_no() const;
     /// Nothing when that document is not in this state.
     std::optional<StoredDocument> document(std::int64_t seq_no, bool with_vectors);
+    std::optional<StoredDocument> document(std::string_view id, bool with_vectors);
     /// How values of a field compare, and where they lie in the source ("title" of
     /// "title.keyword").
     struct FieldUse {

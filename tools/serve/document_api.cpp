@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/document/json_writer.h"
+#include "engine/io/index_snapshot.h"
 #include "engine/io/values.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/authorization.h"
@@ -163,11 +164,25 @@ struct Found {
     std::shared_ptr<const IndexMetadata> metadata;
 };
 
+/// Which state of an index a get reads.
+struct Reading {
+    bool realtime = true;  ///< everything that is written; else what searches see
+    bool refresh = false;  ///< searches see everything from now on
+
+    static Reading from(const Parameters& query) {
+        return {query.flag("realtime", true), query.flag("refresh")};
+    }
+};
+
 /// Blocks.
-Found find(const Node& node, std::string index, std::string id, const std::string& routing) {
+Found find(const Node& node, std::string index, std::string id, const std::string& routing,
+           const Reading& reading) {
     Found found{std::move(index), std::move(id), {}, {}};
-    found.document = node.store->get(found.index, found.id, true);
     found.metadata = node.indices->metadata(found.index);
+    if (reading.refresh) node.store->refresh(found.index);
+    found.document = reading.realtime
+                         ? node.store->get(found.index, found.id, true)
+                         : node.store->searchable(found.index)->document(found.id, true);
     if (found.document && found.metadata &&
         !found.metadata->finds(found.id, found.document->routing, routing))
         found.document.reset();
@@ -240,9 +255,10 @@ void check_version(const Request& request, const Found& found) {
 }
 
 awaitable<Found> find_document(Node& node, Request& request) {
+    const Reading reading = Reading::from(request.query);
     co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
         return find(node, node.indices->single(request.part("index")), request.part("id"),
-                    request.query.text("routing"));
+                    request.query.text("routing"), reading);
     });
 }
 
@@ -334,12 +350,14 @@ std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& bod
     return wanted;
 }
 
-void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWriter& json) {
+void write_wanted(Node& node, const Request& request, const Wanted& one, const Reading& reading,
+                  JsonWriter& json) {
     try {
         authorize_names(node, request, one.index);
         const std::string index = node.indices->single(one.index);
         authorize_index(node, request, index, one.index);
-        write_found(find(node, index, one.id, one.view.routing), one.view, with_type(node), json);
+        const Found found = find(node, index, one.id, one.view.routing, reading);
+        write_found(found, one.view, with_type(node), json);
     } catch (const ApiError& error) {
         json.object([&] {
             json.member("_index", one.index);
@@ -353,13 +371,14 @@ awaitable<Response> get_many(Node& node, Request& request) {
     JsonBody body;
     co_await body.read(request);
     const std::vector<Wanted> wanted = wanted_documents(request, body);
+    const Reading reading = Reading::from(request.query);
     co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
         std::string out;
         JsonWriter json(out);
         json.object([&] {
             json.member_array("docs", [&] {
                 for (const Wanted& one : wanted)
-                    write_wanted(node, request, one, json);
+                    write_wanted(node, request, one, reading, json);
             });
         });
         return Response::json(std::move(out));

@@ -1,11 +1,13 @@
 #include "tools/serve/document_writer.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <deque>
+#include <set>
 
 #include "engine/document/document.h"
 #include "engine/document/json.h"
@@ -128,6 +130,7 @@ WriteOptions WriteOptions::from(const Parameters& query) {
     options.refresh = refresh.empty() || refresh == "true";
     if (!options.refresh && refresh != "false" && refresh != "wait_for")
         throw illegal_argument("Unknown value for refresh: [" + refresh + "].");
+    options.visible = refresh != "false";
     query.time("timeout", std::chrono::minutes(1));
     options.timeout = query.text("timeout", "1m");
     const std::string copies = query.text("wait_for_active_shards", "1");
@@ -465,6 +468,19 @@ void DocumentWriter::store(std::vector<Work>& works) {
         }
     }
     flush(pending);
+    if (options_.visible) refresh(works);
+}
+
+void DocumentWriter::refresh(const std::vector<Work>& works) const {
+    std::set<std::string_view> indices;
+    for (const Work& work : works) {
+        if (work.answer.seq_no < 0 || !indices.insert(work.answer.index).second) continue;
+        try {
+            node_.store->refresh(work.answer.index);
+        } catch (const Error& error) {  // the documents are written all the same
+            spdlog::warn("index {} is not refreshed: {}", work.answer.index, error.what());
+        }
+    }
 }
 
 namespace {

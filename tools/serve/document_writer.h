@@ -38,7 +38,8 @@ struct WriteRequest {
 
 /// What the query string says of all writes of a request.
 struct WriteOptions {
-    bool refresh = false;
+    bool refresh = false;   ///< answers say that they forced it
+    bool visible = false;   ///< searches see it when the request is answered
     int active_shards = 1;  ///< how many copies must be there; there is one of everything
     std::string timeout;    ///< as it was given
 
@@ -93,6 +94,7 @@ class DocumentWriter {
     void check(const Work& work) const;
     void flush(std::vector<Work*>& pending);
     void write_to(const std::string& index, const std::vector<Work*>& works);
+    void refresh(const std::vector<Work>& works) const;
     void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);

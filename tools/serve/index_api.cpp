@@ -419,18 +419,30 @@ Response update_aliases(Node& node, const Request& request, const std::string& b
 
 // ---- Maintenance
 
-Response refresh(Node& node, const Request& request, const std::string&) {
-    const std::size_t count = indices_of(node, request).size();
+Response shards_response(std::size_t count) {
     std::string out;
     JsonWriter json(out);
     json.object([&] { shards(json, count); });
     return Response::json(std::move(out));
 }
 
-Response force_merge(Node& node, const Request& request, const std::string& body) {
-    for (const std::string& index : indices_of(node, request))
+Response refresh(Node& node, const Request& request, const std::string&) {
+    const std::vector<std::string> indices = indices_of(node, request);
+    for (const std::string& index : indices)
+        node.store->refresh(index);
+    return shards_response(indices.size());
+}
+
+/// Whatever is written is on the disk, and nothing is cached that could be stale.
+Response nothing_to_do(Node& node, const Request& request, const std::string&) {
+    return shards_response(indices_of(node, request).size());
+}
+
+Response force_merge(Node& node, const Request& request, const std::string&) {
+    const std::vector<std::string> indices = indices_of(node, request);
+    for (const std::string& index : indices)
         node.store->optimize(index);
-    return refresh(node, request, body);
+    return shards_response(indices.size());
 }
 
 Response open_index(Node& node, const Request& request, const std::string&) {
@@ -622,9 +634,9 @@ void add_aliases(Routes& routes) {
 void add_maintenance(Routes& routes) {
     for (const std::string index : {"", "/{index}"}) {
         routes.add("GET POST", index + "/_refresh", refresh);
-        routes.add("GET POST", index + "/_flush", refresh, {"force", "wait_if_ongoing"});
-        routes.add("POST", index + "/_flush/synced", refresh);
-        routes.add("POST", index + "/_cache/clear", refresh,
+        routes.add("GET POST", index + "/_flush", nothing_to_do, {"force", "wait_if_ongoing"});
+        routes.add("POST", index + "/_flush/synced", nothing_to_do);
+        routes.add("POST", index + "/_cache/clear", nothing_to_do,
                    {"fielddata", "query", "request", "fields"});
         routes.add("POST", index + "/_forcemerge", force_merge,
                    {"max_num_segments", "only_expunge_deletes", "flush", "wait_for_completion"});

@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "engine/io/date_math.h"
-#include "engine/io/index.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/json_tree.h"
@@ -76,6 +75,8 @@ void take_settings(IndexMetadata& metadata) {
     };
     metadata.default_pipeline = pipeline("index.default_pipeline");
     metadata.final_pipeline = pipeline("index.final_pipeline");
+    metadata.visibility = setting(settings, kRefreshInterval) == "-1" ? io::Visibility::on_refresh
+                                                                      : io::Visibility::at_once;
     metadata.shards = number_of(settings, "index.number_of_shards", 1);
     metadata.routing_shards = number_of(settings, "index.number_of_routing_shards",
                                         default_routing_shards(metadata.shards));

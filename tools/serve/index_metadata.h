@@ -6,11 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/io/index.h"
 #include "tools/serve/index_settings.h"
-
-namespace penstock::io {
-class IndexStore;
-}
 
 namespace penstock::serve {
 
@@ -28,6 +25,8 @@ struct IndexMetadata {
     std::int64_t shards = 1;
     std::int64_t routing_shards = 1;
     bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
+    /// `refresh_interval` of -1: searches see what was there at the last refresh.
+    io::Visibility visibility = io::Visibility::at_once;
 
     /// Without a routing a document's shard is that of its id. False when a request with `routing`
     /// asks another shard than the one that has the document, where Elasticsearch does not find it.

@@ -59,7 +59,8 @@ struct IndexRegistry::Impl {
     mutable std::set<std::string, std::less<>> reported;  ///< as not readable
     std::map<std::string, int, std::less<>> contexts;
     AutoCreate auto_create;
-    std::mutex change;  ///< one change of an index's metadata at a time
+    std::mutex change;      ///< one change of an index's metadata at a time
+    std::mutex visibility;  ///< one change of what searches see at a time
 };
 
 IndexRegistry::IndexRegistry(std::shared_ptr<io::IndexStore> store)
@@ -105,9 +106,25 @@ std::shared_ptr<const IndexMetadata> IndexRegistry::metadata(const std::string& 
         changes = impl_->changes;
     }
     auto loaded = std::make_shared<const IndexMetadata>(load_metadata(*store_, index));
-    const std::lock_guard lock(impl_->mutex);
-    if (changes == impl_->changes) impl_->known.insert_or_assign(index, loaded);
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (changes == impl_->changes) impl_->known.insert_or_assign(index, loaded);
+    }
+    apply_visibility(index);
     return loaded;
+}
+
+/// By what is known now, which may be newer than what the caller has loaded.
+void IndexRegistry::apply_visibility(const std::string& index) const {
+    const std::lock_guard one(impl_->visibility);
+    std::shared_ptr<const IndexMetadata> now;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        const auto found = impl_->known.find(index);
+        if (found == impl_->known.end()) return;  // whoever loads it does this
+        now = found->second;
+    }
+    store_->set_visibility(index, now->visibility);
 }
 
 std::shared_ptr<const IndexMetadata> IndexRegistry::readable(const std::string& index) const {
@@ -195,6 +212,7 @@ void IndexRegistry::make(const std::string& name, Blueprint blueprint) {
                            {"aliases", blueprint.aliases.json()}};
     store_->create(name, settings);
     impl_->forget(name);
+    metadata(name);  // before the first document: with it begins what searches see
 }
 
 void IndexRegistry::set_auto_create(AutoCreate rules) {
@@ -381,6 +399,7 @@ void IndexRegistry::put_settings(const std::string& index, std::string_view body
     add_defaults(settings, index, metadata_now.uuid, metadata_now.created_millis);
     store_->set_attributes(index, {{"settings", nest_settings(settings).json()}});
     impl_->forget(index);
+    metadata(index);  // what searches see may be another from now on
 }
 
 void IndexRegistry::put_mappings(const std::string& index, std::string_view body) {

@@ -108,6 +108,7 @@ class IndexRegistry {
   private:
     struct Impl;
     void make(const std::string& name, Blueprint blueprint);
+    void apply_visibility(const std::string& index) const;
     std::vector<std::shared_ptr<const IndexMetadata>> all() const;
     std::vector<std::shared_ptr<const IndexMetadata>> holders(const std::string& alias) const;
 

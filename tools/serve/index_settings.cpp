@@ -8,6 +8,7 @@
 
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/http_message.h"
 
 namespace penstock::serve {
 
@@ -374,6 +375,10 @@ void check_settings(const FlatSettings& settings) {
     check_number(settings, "index.number_of_shards", 1, 1024);
     check_number(settings, "index.number_of_replicas", 0, 1'000'000);
     check_number(settings, "index.max_result_window", 1, 1'000'000'000);
+    const std::string interval = setting(settings, kRefreshInterval);
+    if (!interval.empty() && !parse_time(interval))
+        throw illegal_argument("failed to parse setting [index.refresh_interval] with value [" +
+                               interval + "] as a time value: unit is missing or unrecognized");
 }
 
 void check_field_limit(const JsonTree& mappings, const FlatSettings& settings) {

@@ -14,6 +14,8 @@ namespace penstock::serve {
 /// "index.number_of_shards" and so on, with strings (or arrays of them) as JSON; null resets one.
 using FlatSettings = std::map<std::string, std::string, std::less<>>;
 
+constexpr std::string_view kRefreshInterval = "index.refresh_interval";
+
 /// From {"index": {"number_of_shards": 1}}, {"number_of_shards": 1} or {"index.number_of_shards":
 /// 1}.
 FlatSettings flatten_settings(const JsonTree& settings);

@@ -114,7 +114,10 @@ void finish(ReindexRun& run, job::TaskOutcome outcome) {
 awaitable<void> follow(runtime::Runtime& runtime, std::shared_ptr<ReindexRun> run) {
     const ReindexStatus status = co_await run->reindex->run();
     job::TaskOutcome outcome = conclude(*run, status);
-    co_await runtime::call_on(runtime.blocking(), [&] { finish(*run, std::move(outcome)); });
+    co_await runtime::call_on(runtime.blocking(), [&] {
+        if (run->refresh) run->refresh();
+        finish(*run, std::move(outcome));
+    });
 }
 
 void log_escaped(const std::exception_ptr& problem) {
@@ -146,6 +149,21 @@ std::function<double()> rate_of(const std::shared_ptr<ReindexRun>& run) {
     };
 }
 
+std::function<void()> refresh_of(const Node& node, const Prepared& prepared) {
+    if (!prepared.request.refresh) return {};
+    std::vector<std::string> indices = prepared.plan.indices;
+    if (!prepared.plan.dest.empty()) indices = {prepared.plan.dest};
+    return [store = node.store, indices = std::move(indices)] {
+        for (const std::string& index : indices) {
+            try {
+                store->refresh(index);
+            } catch (const Error& error) {  // what is written is there all the same
+                spdlog::warn("index {} is not refreshed: {}", index, error.what());
+            }
+        }
+    };
+}
+
 /// On the blocking pool; with the task begun, what goes wrong is its end.
 void begin_job(Node& node, Prepared& prepared, const std::shared_ptr<ReindexRun>& run,
                bool resumed) {
@@ -157,6 +175,7 @@ void begin_job(Node& node, Prepared& prepared, const std::shared_ptr<ReindexRun>
         std::make_shared<job::Reindex>(*node.runtime, std::move(made), std::move(prepared.parts));
     if (const auto checkpoint = resumed ? file.load() : std::nullopt)
         run->reindex->resume(*checkpoint);
+    run->refresh = refresh_of(node, prepared);
     begin_slices(*run, prepared.plan.slices);
     set_hooks(run);
 }

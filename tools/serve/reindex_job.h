@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct ReindexRun {
     std::shared_ptr<job::Reindex> reindex;
     ReindexKind kind = ReindexKind::reindex;
     std::vector<std::shared_ptr<job::Task>> slices;  ///< children; none for one slice
+    std::function<void()> refresh;                   ///< at the end, if it is asked for
     std::string remote;  ///< address of the cluster that is read; empty: this one
     std::string body;    ///< of the response
     int status = 200;    ///< likewise

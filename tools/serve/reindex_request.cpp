@@ -122,7 +122,7 @@ class Reader {
         if (const auto rate = serve::requests_per_second(query)) out_.requests_per_second = *rate;
         out_.wait_for_completion = query.flag("wait_for_completion", true);
         out_.require_alias = query.flag("require_alias");
-        query.flag("refresh");  // what is written is found at once, always
+        out_.refresh = query.flag("refresh");
         query.time("timeout", {});
         out_.timeout = query.text("timeout", out_.timeout);
         scroll(query.time("scroll", kKeepAlive));

@@ -49,6 +49,7 @@ struct ReindexRequest {
     job::Conflicts conflicts = job::Conflicts::abort;
     double requests_per_second = -1;
     bool wait_for_completion = true;
+    bool refresh = false;               ///< searches see it when the job ends
     std::int64_t active_shards = 1;     ///< copies that a write waits for; there is one
     std::string timeout = "1m";         ///< as it was given, for the words of that wait
     std::vector<std::string> warnings;  ///< about what is deprecated, for the response's headers

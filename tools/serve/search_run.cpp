@@ -438,7 +438,7 @@ namespace {
 io::SearchPart open_part(const Node& node, const std::string& index, std::string_view expression,
                          std::int64_t now_millis) {
     io::SearchPart part;
-    part.snapshot = node.store->snapshot(index);
+    part.snapshot = node.store->searchable(index);
     std::vector<std::shared_ptr<const io::Query>> filters;
     for (const std::string& filter : node.indices->filters(expression, index)) {
         io::QueryOptions query_options;

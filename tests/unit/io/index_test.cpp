@@ -717,6 +717,35 @@ TEST_F(IndexTest, TwoStoresOnOneDirectoryFollowEachOther) {
     EXPECT_EQ(other->count("books"), 2U);
 }
 
+TEST_F(IndexTest, SearchesSeeTheLastRefreshWhereTheyAreToldTo) {
+    put("1", "{}");
+    store->set_visibility("books", Visibility::on_refresh);
+    const auto seen = [&] { return store->searchable("books")->docs(); };
+    put("2", "{}");
+    EXPECT_EQ(seen(), 1U);
+    EXPECT_EQ(store->snapshot("books")->docs(), 2U);
+    store->set_visibility("books", Visibility::on_refresh);
+    EXPECT_EQ(seen(), 1U) << "it is that already";
+    store->refresh("books");
+    EXPECT_EQ(seen(), 2U);
+    put("3", "{}");
+    store->set_visibility("books", Visibility::at_once);
+    EXPECT_EQ(seen(), 3U);
+}
+
+TEST_F(IndexTest, RefreshesByItselfBeforeItsLogGrowsForEver) {
+    store = IndexStore::open(dir_, {.most_unrefreshed = 10'000});
+    store->create("books");
+    store->set_visibility("books", Visibility::on_refresh);
+    const std::string source = "{\"text\":\"" + std::string(4'000, 'x') + "\"}";
+    std::vector<std::uint64_t> seen;
+    for (const char* id : {"1", "2", "3", "4"}) {
+        put(id, source);
+        seen.push_back(store->searchable("books")->docs());
+    }
+    EXPECT_THAT(seen, ElementsAre(0, 0, 3, 3));
+}
+
 TEST_F(IndexTest, SurvivesReopening) {
     put("1", R"({"t":"alpha"})");
     put("2", R"({"t":"beta"})");
