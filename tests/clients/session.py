@@ -102,7 +102,10 @@ def main(url):
              elasticsearch.NotFoundError, 404, "resource_not_found_exception")
     rejected(lambda: client.get(index="nothing", id="1"), elasticsearch.NotFoundError, 404,
              "index_not_found_exception")
-    done("404 as the client's exception")
+    flood = {"docs": [{"text_field": f"text {i} of a flood"} for i in range(400)]}
+    rejected(lambda: raw("POST", "/_ml/trained_models/search/_infer", flood),
+             elasticsearch.TransportError, 429, "es_rejected_execution_exception")
+    done("404 and 429 as the client's exceptions")
 
     for deployment in ("ingest", "search"):
         assert raw("POST", f"/_ml/trained_models/{deployment}/deployment/_stop", force="true")["stopped"]
