@@ -134,8 +134,8 @@ struct IndexStoreOptions {
     /// exact.
     std::size_t exact_limit = 50'000;
     /// An index with Visibility::on_refresh is refreshed by itself after so many bytes of sources:
-    /// until then the log of its files cannot be emptied.
-    std::size_t most_unrefreshed = std::size_t{256} << 20U;
+    /// until then the log of its files, some ten times as large, cannot be emptied.
+    std::size_t most_unrefreshed = std::size_t{64} << 20U;
 };
 
 /// When searches see what is written.
