@@ -93,8 +93,6 @@ std::int64_t number_of(const Value& value, std::string_view name, std::size_t li
 
 void take_parameter(WriteRequest& write, std::string_view name, const Value& value,
                     std::size_t line) {
-    if (name.starts_with('_') && name != "_index" && name != "_id" && name != "_source")
-        name.remove_prefix(1);  // as it was named before version 7
     if (name == "_index") {
         write.index = content_of(value);
     } else if (name == "_id") {
@@ -124,7 +122,7 @@ void take_parameter(WriteRequest& write, std::string_view name, const Value& val
         if (content_of(value) == "create") write.kind = WriteKind::create;
     } else if (name == "_source") {
         write.source_in_answer = SourceFilter::from(value);
-    } else if (name == "type") {
+    } else if (name == "_type") {
         if (content_of(value) != "_doc")
             throw illegal_argument("mapping types are gone: [_type] can only be [_doc]");
     } else if (name != "dynamic_templates" && name != "list_executed_pipelines") {

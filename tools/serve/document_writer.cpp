@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "engine/pipeline/executor.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/authorization.h"
+#include "tools/serve/document_update.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/timestamp.h"
 
@@ -57,69 +59,6 @@ ApiError from_failure(const document::Failure& failure) {
     return error;
 }
 
-// ---- updates
-
-/// The body of an update, checked.
-struct Update {
-    std::string doc;
-    std::string upsert;
-    bool doc_as_upsert = false;
-    bool detect_noop = true;
-    std::optional<SourceFilter> source;  ///< what the answer shows
-
-    const std::string& inserted() const { return doc_as_upsert ? doc : upsert; }
-    std::string& inserted() { return doc_as_upsert ? doc : upsert; }
-};
-
-bool flag_of(const Value& value, std::string_view name) {
-    if (value.is_boolean()) return value.as_boolean();
-    throw parsing_error("[UpdateRequest] [" + std::string(name) + "] must be true or false");
-}
-
-Update parse_update(const std::string& text) {
-    JsonBody body;
-    body.parse(text);
-    Update update;
-    for (const auto& member : body.root()) {
-        const std::string_view name = member.key();
-        if (name == "doc" || name == "upsert") {
-            if (!member.value.is_object())
-                throw parsing_error("[UpdateRequest] [" + std::string(name) +
-                                    "] must be an object");
-            (name == "doc" ? update.doc : update.upsert) = json_text(member.value);
-        } else if (name == "doc_as_upsert") {
-            update.doc_as_upsert = flag_of(member.value, name);
-        } else if (name == "detect_noop") {
-            update.detect_noop = flag_of(member.value, name);
-        } else if (name == "_source") {
-            update.source = SourceFilter::from(member.value);
-        } else if (name == "script" || name == "scripted_upsert") {
-            throw illegal_argument(
-                "updates by script are not available in this version; send [doc]");
-        } else {
-            throw ApiError(400, "x_content_parse_exception",
-                           "[UpdateRequest] unknown field [" + std::string(name) + "]");
-        }
-    }
-    if (update.doc.empty()) throw action_validation({"script or doc is missing"});
-    return update;
-}
-
-/// Objects into each other, everything else replaced.
-Value merged(Value into, Value from, Arena& arena) {
-    if (!into.is_object() || !from.is_object()) return from;
-    auto* result = arena.make<Object>();
-    result->reserve(into.as_object().size() + from.as_object().size(), arena);
-    for (const auto& member : into.as_object())
-        result->push_back(member.name(), member.value, arena);
-    for (const auto& member : from.as_object()) {
-        const Value* there = into.as_object().get(member.name());
-        result->set(member.name(),
-                    there == nullptr ? member.value : merged(*there, member.value, arena), arena);
-    }
-    return Value::object(result);
-}
-
 }  // namespace
 
 WriteOptions WriteOptions::from(const Parameters& query) {
@@ -149,7 +88,7 @@ std::optional<io::VersionType> version_type(std::string_view name) {
 struct DocumentWriter::Work {
     WriteRequest request;
     WriteAnswer answer;
-    std::optional<Update> update;
+    std::optional<DocumentUpdate> update;
     bool done = false;  ///< the answer is final
     bool through_pipeline = false;
     const WriteTarget* target = nullptr;
@@ -181,7 +120,7 @@ awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteReque
             works[i].fail(illegal_argument("if _id is specified it must not be empty"));
         if (works[i].request.kind != WriteKind::update) continue;
         try {
-            works[i].update = parse_update(works[i].request.source);
+            works[i].update = DocumentUpdate::parse(works[i].request);
         } catch (const ApiError& error) {
             works[i].fail(error);
         }
@@ -451,6 +390,13 @@ void DocumentWriter::store(std::vector<Work>& works) {
             if (work.update) {
                 flush(pending);  // it reads what was written before it
                 update(work);
+            } else if (work.request.kind == WriteKind::remove && has_shards(work)) {
+                if (writes_to(pending, work)) flush(pending);
+                if (in_other_shard(work)) {
+                    leave(work);
+                } else {
+                    pending.push_back(&work);
+                }
             } else if (work.has_internal_version()) {
                 flush(pending);
                 pin_version(work);
@@ -508,23 +454,14 @@ ApiError document_missing(const WriteAnswer& answer) {
 }
 
 void check_condition(const WriteRequest& request, const io::StoredDocument& current) {
-    if (request.if_seq_no < 0 || request.if_seq_no == current.seq_no) return;
+    const bool holds =
+        request.if_seq_no == current.seq_no && request.if_primary_term == kPrimaryTerm;
+    if (request.if_seq_no < 0 || holds) return;
     throw ApiError(409, "version_conflict_engine_exception",
                    "[" + current.id + "]: version conflict, required seqNo [" +
                        std::to_string(request.if_seq_no) + "], primary term [" +
                        std::to_string(request.if_primary_term) + "]. current document has seqNo [" +
                        std::to_string(current.seq_no) + "] and primary term [1]");
-}
-
-/// The document with the changes; nothing when it stays as it is.
-std::optional<std::string> updated(const Update& update, const std::string& source) {
-    Arena arena;
-    const auto old = parse_stored(source, arena);
-    const auto changes = parse_stored(update.doc, arena);
-    if (!old || !changes) throw parsing_error("the stored document is no JSON; index it again");
-    const Value now = merged(*old, *changes, arena);
-    if (update.detect_noop && document::equal(*old, now)) return std::nullopt;
-    return json_text(now);
 }
 
 }  // namespace
@@ -557,6 +494,39 @@ void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>
     }
 }
 
+/// One of them is about the same document.
+bool DocumentWriter::writes_to(const std::vector<Work*>& pending, const Work& work) {
+    return std::any_of(pending.begin(), pending.end(), [&](const Work* other) {
+        return other->answer.id == work.answer.id && other->answer.index == work.answer.index;
+    });
+}
+
+/// The index answers as if it had several.
+bool DocumentWriter::has_shards(const Work& work) const {
+    const auto metadata = node_.indices->metadata(work.answer.index);
+    return metadata && metadata->shards > 1;
+}
+
+/// The document is there, but the request's routing leads to another shard than it is in.
+bool DocumentWriter::in_other_shard(const Work& work) const {
+    const auto current = node_.store->get(work.answer.index, work.answer.id);
+    return current && !leads_to(work, *current);
+}
+
+bool DocumentWriter::leads_to(const Work& work, const io::StoredDocument& document) const {
+    const auto metadata = node_.indices->metadata(work.answer.index);
+    return !metadata || metadata->finds(document.id, document.routing, work.request.routing);
+}
+
+/// A delete that finds nothing.
+void DocumentWriter::leave(Work& work) {
+    work.answer.status = 404;
+    work.answer.result = "not_found";
+    work.answer.version = 1;
+    work.answer.seq_no = kUnassigned;
+    work.done = true;
+}
+
 void DocumentWriter::pin_version(Work& work) {
     const auto current = node_.store->get(work.answer.index, work.answer.id);
     const std::int64_t now = current ? current->version : -1;
@@ -574,10 +544,11 @@ void DocumentWriter::update(Work& work) {
     const WriteRequest& request = work.request;
     WriteAnswer& answer = work.answer;
     for (int attempt = 0; !work.done; ++attempt) {
-        const auto current = node_.store->get(answer.index, answer.id, true);
+        auto current = node_.store->get(answer.index, answer.id, true);
+        if (current && !leads_to(work, *current)) current.reset();
         if (!current && work.update->inserted().empty()) throw document_missing(answer);
         if (current) check_condition(request, *current);
-        const auto source = current ? updated(*work.update, current->source)
+        const auto source = current ? work.update->apply(current->source)
                                     : std::optional<std::string>(work.update->inserted());
         if (source) {
             io::WriteItem item = item_of(request, answer);

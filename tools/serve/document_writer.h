@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/index.h"
 #include "engine/io/sink.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/node.h"
@@ -93,6 +94,11 @@ class DocumentWriter {
     void check(const Work& work) const;
     void flush(std::vector<Work*>& pending);
     void write_to(const std::string& index, const std::vector<Work*>& works);
+    static bool writes_to(const std::vector<Work*>& pending, const Work& work);
+    bool has_shards(const Work& work) const;
+    bool in_other_shard(const Work& work) const;
+    bool leads_to(const Work& work, const io::StoredDocument& document) const;
+    static void leave(Work& work);
     void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
