@@ -248,6 +248,8 @@ class Walker {
         while (out_.error.empty() && cursor_.next_member(first, key)) {
             if (!is_new(names, key)) return;
             const std::string name = unescape(key);
+            if (!name.empty() && name.find_first_not_of('.') == std::string::npos)
+                return refuse("field name cannot contain only the character [.]");
             std::string field = path;
             if (!field.empty()) field.push_back('.');
             field += name;

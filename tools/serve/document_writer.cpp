@@ -443,6 +443,8 @@ void take_result(WriteAnswer& answer, const io::ItemResult& result) {
             .with_text("shard", "0")
             .with_text("index", answer.index);
     }
+    if (!result.cause_type.empty())
+        error.with("caused_by", ApiError(400, result.cause_type, result.cause_reason).object());
     answer.error = std::move(error);
 }
 

@@ -391,6 +391,17 @@ TEST_F(DocumentApi, GetsMany) {
                 HasSubstr("index is missing for doc 0"));
 }
 
+TEST_F(DocumentApi, SaysWhyAValueDoesNotFitItsField) {
+    node.indices->create("books", R"({"mappings":{"properties":{"year":{"type":"integer"}}}})");
+    const Response refused = call("PUT", "/books/_doc/1", R"({"year":"soon"})");
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(refused.body,
+                HasSubstr(R"("type":"document_parsing_exception","reason":"[1:9] failed to parse )"
+                          R"(field [year] of type [integer] in document with id '1'. Preview of )"
+                          R"(field's value: 'soon'","caused_by":{"type":)"
+                          R"("number_format_exception","reason":"For input string: \"soon\""})"));
+}
+
 // ---- bulk
 
 TEST_F(DocumentApi, BulkDoesAllKindsInOrder) {
