@@ -125,7 +125,10 @@ void take_parameter(WriteRequest& write, std::string_view name, const Value& val
     } else if (name == "_type") {
         if (content_of(value) != "_doc")
             throw illegal_argument("mapping types are gone: [_type] can only be [_doc]");
-    } else if (name != "dynamic_templates" && name != "list_executed_pipelines") {
+    } else if (name == "dynamic_templates" && value.is_object()) {
+        for (const document::Member& field : value.as_object())
+            write.templates[std::string(field.key())] = content_of(field.value);
+    } else if (name != "list_executed_pipelines") {
         throw illegal_argument("Action/metadata line [" + std::to_string(line) +
                                "] contains an unknown parameter [" + std::string(name) + "]");
     }

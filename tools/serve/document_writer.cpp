@@ -387,6 +387,7 @@ void DocumentWriter::store(std::vector<Work>& works) {
             work.answer.index = work.target->index;
             if (!work.target->exists) throw index_not_found(work.target->index);
             if (work.answer.id.empty()) work.answer.id = make_document_id();
+            if (!work.update && work.has_document()) map_new_fields(work, work.request.source);
             if (work.update) {
                 flush(pending);  // it reads what was written before it
                 update(work);
@@ -542,6 +543,31 @@ void DocumentWriter::pin_version(Work& work) {
     work.request.if_primary_term = kPrimaryTerm;
 }
 
+/// Templates make mappings, which are there before the document is.
+void DocumentWriter::map_new_fields(const Work& work, const std::string& source) {
+    const std::string& index = work.answer.index;
+    const DynamicTemplates* templates = templates_of(index, !work.request.templates.empty());
+    if (templates == nullptr) return;
+    Arena arena;
+    const auto document = parse_stored(source, arena);
+    if (!document) return;  // which the index says
+    const auto added = templates->additions(*document, work.answer.id, work.request.templates);
+    if (!added) return;
+    node_.indices->put_mappings(index, added->json());
+    templates_.erase(index);
+}
+
+const DynamicTemplates* DocumentWriter::templates_of(const std::string& index, bool named) {
+    const auto known = templates_.find(index);
+    if (known != templates_.end() && (known->second || !named)) return known->second.get();
+    std::unique_ptr<const DynamicTemplates> made;
+    const auto metadata = node_.indices->metadata(index);
+    if (metadata && (named || DynamicTemplates::are_in(metadata->mappings)))
+        made = std::make_unique<const DynamicTemplates>(JsonTree::parse(metadata->mappings),
+                                                        node_.store->info(index).fields);
+    return templates_.insert_or_assign(index, std::move(made)).first->second.get();
+}
+
 void DocumentWriter::update(Work& work) {
     const WriteRequest& request = work.request;
     WriteAnswer& answer = work.answer;
@@ -553,6 +579,7 @@ void DocumentWriter::update(Work& work) {
         const auto source = current ? work.update->apply(current->source)
                                     : std::optional<std::string>(work.update->inserted());
         if (source) {
+            map_new_fields(work, *source);
             io::WriteItem item = item_of(request, answer);
             item.source = *source;
             item.op = current ? io::WriteOp::index : io::WriteOp::create;

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "engine/io/index.h"
 #include "engine/io/sink.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/dynamic_templates.h"
 #include "tools/serve/node.h"
 #include "tools/serve/source_filter.h"
 
@@ -33,6 +35,7 @@ struct WriteRequest {
     bool require_alias = false;
     bool require_data_stream = false;  ///< always refused: there are none
     std::string source;         ///< the document; for an update its body {"doc", "upsert", ...}
+    TemplateNames templates;    ///< of a bulk's action, for fields that are not mapped yet
     int retry_on_conflict = 0;  ///< of an update
     std::optional<SourceFilter> source_in_answer;  ///< of an update
 };
@@ -100,6 +103,8 @@ class DocumentWriter {
     bool leads_to(const Work& work, const io::StoredDocument& document) const;
     static void leave(Work& work);
     void pin_version(Work& work);
+    void map_new_fields(const Work& work, const std::string& source);
+    const DynamicTemplates* templates_of(const std::string& index, bool named);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
     const WriteTarget& target(const Work& work, bool create);
@@ -109,6 +114,8 @@ class DocumentWriter {
     const Request& request_;
     WriteOptions options_;
     std::map<std::string, WriteTarget> targets_;
+    /// By index; null: its mappings have none.
+    std::map<std::string, std::unique_ptr<const DynamicTemplates>> templates_;
     std::int64_t ingest_millis_ = -1;
 };
 
