@@ -46,6 +46,10 @@ WriteRequest write_request(const Request& request, WriteKind kind) {
     return write;
 }
 
+std::string external_name(io::VersionType type) {
+    return type == io::VersionType::external_gte ? "EXTERNAL_GTE" : "EXTERNAL";
+}
+
 /// Elasticsearch's checks of one write, in its words.
 void check(const WriteRequest& write) {
     std::vector<std::string> problems;
@@ -53,6 +57,10 @@ void check(const WriteRequest& write) {
     if (write.kind == WriteKind::create && external) {
         problems.emplace_back(
             "create operations only support internal versioning. use index instead");
+    }
+    if (external && write.version < 0) {
+        problems.push_back("illegal version value [" + std::to_string(write.version) +
+                           "] for version type [" + external_name(write.version_type) + "]");
     }
     if (external && write.id.empty())
         problems.emplace_back("an id must be provided if version type or value are set");
@@ -104,19 +112,30 @@ awaitable<std::string> document_text(const Request& request) {
     co_return json_text(Value::object(&body.root()));
 }
 
+/// A document's own text: what is wrong with it is said as of one in a bulk.
+awaitable<std::string> new_document(const Node& node, const Request& request) {
+    try {
+        co_return co_await document_text(request);
+    } catch (const ApiError& error) {
+        if (error.type() != "x_content_parse_exception" && error.type() != "parsing_exception")
+            throw;
+        throw ApiError(400, parsing_failure(node.compat), "failed to parse: " + error.reason());
+    }
+}
+
 awaitable<Response> index_document(Node& node, Request& request) {
     const std::string op = request.query.text("op_type", "index");
     if (op != "index" && op != "create")
         throw illegal_argument("opType must be 'create' or 'index', found: [" + op + "]");
     WriteRequest write =
         write_request(request, op == "create" ? WriteKind::create : WriteKind::index);
-    write.source = co_await document_text(request);
+    write.source = co_await new_document(node, request);
     co_return co_await write_one(node, request, std::move(write));
 }
 
 awaitable<Response> create_document(Node& node, Request& request) {
     WriteRequest write = write_request(request, WriteKind::create);
-    write.source = co_await document_text(request);
+    write.source = co_await new_document(node, request);
     co_return co_await write_one(node, request, std::move(write));
 }
 
@@ -273,6 +292,7 @@ awaitable<Response> get_document(Node& node, Request& request) {
 
 awaitable<Response> get_source(Node& node, Request& request) {
     const SourceFilter filter = SourceFilter::from(request.query);
+    if (!filter.fetch) throw action_validation({"fetching source can not be disabled"});
     const Found found = co_await find_document(node, request);
     check_version(request, found);
     if (!found.document || (found.metadata && !found.metadata->keeps_source)) {
@@ -395,6 +415,8 @@ void write_wanted(Node& node, const Request& request, const Wanted& one, JsonWri
 awaitable<Response> get_many(Node& node, Request& request) {
     JsonBody body;
     co_await body.read(request);
+    if (body.empty())
+        throw ApiError(400, "parse_exception", "request body or source parameter is required");
     const std::vector<Wanted> wanted = wanted_documents(request, body);
     co_return co_await runtime::call_on(node.runtime->blocking(), [&] {
         std::string out;

@@ -78,6 +78,11 @@ WriteOptions WriteOptions::from(const Parameters& query) {
     return options;
 }
 
+std::string parsing_failure(const Compat& compat) {
+    const bool is_new = compat.is_elasticsearch() && compat.major >= 8;
+    return is_new ? "document_parsing_exception" : "mapper_parsing_exception";
+}
+
 std::optional<io::VersionType> version_type(std::string_view name) {
     if (name == "internal") return io::VersionType::internal;
     if (name == "external" || name == "external_gt") return io::VersionType::external;
@@ -250,8 +255,9 @@ awaitable<void> DocumentWriter::run_pipelines(std::vector<Work>& works) {
 /// The documents of one batch that go through one pipeline together.
 class DocumentWriter::PipelineBatch {
   public:
-    PipelineBatch(const CompiledPipeline& compiled, std::string timestamp)
-        : executor_(compiled.set, *compiled.pipeline) {
+    PipelineBatch(const CompiledPipeline& compiled, std::string timestamp,
+                  const std::string& failure_type)
+        : failure_type_(failure_type), executor_(compiled.set, *compiled.pipeline) {
         executor_.set_timestamp(std::move(timestamp));
     }
 
@@ -262,11 +268,9 @@ class DocumentWriter::PipelineBatch {
         document::JsonOptions options;
         options.borrow_text = true;
         if (!parser_.parse(work.document(), arena_, source, error, options))
-            return work.fail(
-                {400, "document_parsing_exception", "failed to parse: " + error.text()});
+            return work.fail({400, failure_type_, "failed to parse: " + error.text()});
         if (!source.is_object()) {
-            return work.fail({400, "document_parsing_exception",
-                              "failed to parse: a document must be an object"});
+            return work.fail({400, failure_type_, "failed to parse: a document must be an object"});
         }
         Document& made = documents_.emplace_back(arena_);
         made.original = work.document();
@@ -339,6 +343,7 @@ class DocumentWriter::PipelineBatch {
         return true;
     }
 
+    const std::string& failure_type_;  ///< of what is no document
     Arena arena_;
     document::JsonParser parser_;
     std::deque<Document> documents_;
@@ -364,7 +369,8 @@ awaitable<void> DocumentWriter::run_pipeline(const std::string& id, std::vector<
         co_return;
     }
     const auto begin = std::chrono::steady_clock::now();
-    PipelineBatch batch(compiled, timestamp(node_.now()));
+    const std::string failure_type = parsing_failure(node_.compat);
+    PipelineBatch batch(compiled, timestamp(node_.now()), failure_type);
     for (Work* work : group)
         batch.add(*work);
     const std::vector<Work*> moved = co_await batch.run();
@@ -387,7 +393,9 @@ void DocumentWriter::store(std::vector<Work>& works) {
             work.answer.index = work.target->index;
             if (!work.target->exists) throw index_not_found(work.target->index);
             if (work.answer.id.empty()) work.answer.id = make_document_id();
-            if (!work.update && work.has_document()) map_new_fields(work, work.request.source);
+            if (!work.update && work.has_document())
+                mapper_.map(work.answer.index, work.answer.id, work.request.source,
+                            work.request.templates);
             if (work.update) {
                 flush(pending);  // it reads what was written before it
                 update(work);
@@ -432,13 +440,29 @@ io::WriteItem item_of(const WriteRequest& request, const WriteAnswer& answer) {
     return item;
 }
 
-void take_result(WriteAnswer& answer, const io::ItemResult& result) {
+/// "[1:7] " before a reason.
+std::string without_place(const std::string& reason) {
+    const std::size_t end = reason.find("] ");
+    const bool placed = reason.starts_with('[') && end != std::string::npos &&
+                        reason.find_first_not_of("0123456789:", 1) == end;
+    return placed ? reason.substr(end + 2) : reason;
+}
+
+/// The index speaks as Elasticsearch 8 does.
+ApiError error_of(const io::ItemResult& result, const Compat& compat) {
+    const std::string type = parsing_failure(compat);
+    if (result.error_type != parsing_failure({}) || type == result.error_type)
+        return {result.status, result.error_type, result.error_reason};
+    return {result.status, type, without_place(result.error_reason)};
+}
+
+void take_result(WriteAnswer& answer, const io::ItemResult& result, const Compat& compat) {
     answer.status = result.status;
     answer.result = result.result;
     answer.version = result.version;
     answer.seq_no = result.seq_no;
     if (result.error_type.empty()) return;
-    ApiError error(result.status, result.error_type, result.error_reason);
+    ApiError error = error_of(result, compat);
     if (result.status == 409) {
         error.with_text("index_uuid", "_na_")
             .with_text("shard", "0")
@@ -487,7 +511,7 @@ void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>
     try {
         node_.store->bulk(index, items, results);
         for (std::size_t i = 0; i < works.size(); ++i) {
-            take_result(works[i]->answer, results[i]);
+            take_result(works[i]->answer, results[i], node_.compat);
             works[i]->done = true;
         }
     } catch (const Error& error) {
@@ -543,31 +567,6 @@ void DocumentWriter::pin_version(Work& work) {
     work.request.if_primary_term = kPrimaryTerm;
 }
 
-/// Templates make mappings, which are there before the document is.
-void DocumentWriter::map_new_fields(const Work& work, const std::string& source) {
-    const std::string& index = work.answer.index;
-    const DynamicTemplates* templates = templates_of(index, !work.request.templates.empty());
-    if (templates == nullptr) return;
-    Arena arena;
-    const auto document = parse_stored(source, arena);
-    if (!document) return;  // which the index says
-    const auto added = templates->additions(*document, work.answer.id, work.request.templates);
-    if (!added) return;
-    node_.indices->put_mappings(index, added->json());
-    templates_.erase(index);
-}
-
-const DynamicTemplates* DocumentWriter::templates_of(const std::string& index, bool named) {
-    const auto known = templates_.find(index);
-    if (known != templates_.end() && (known->second || !named)) return known->second.get();
-    std::unique_ptr<const DynamicTemplates> made;
-    const auto metadata = node_.indices->metadata(index);
-    if (metadata && (named || DynamicTemplates::are_in(metadata->mappings)))
-        made = std::make_unique<const DynamicTemplates>(JsonTree::parse(metadata->mappings),
-                                                        node_.store->info(index).fields);
-    return templates_.insert_or_assign(index, std::move(made)).first->second.get();
-}
-
 void DocumentWriter::update(Work& work) {
     const WriteRequest& request = work.request;
     WriteAnswer& answer = work.answer;
@@ -579,7 +578,7 @@ void DocumentWriter::update(Work& work) {
         const auto source = current ? work.update->apply(current->source)
                                     : std::optional<std::string>(work.update->inserted());
         if (source) {
-            map_new_fields(work, *source);
+            mapper_.map(answer.index, answer.id, *source);
             io::WriteItem item = item_of(request, answer);
             item.source = *source;
             item.op = current ? io::WriteOp::index : io::WriteOp::create;
@@ -591,7 +590,7 @@ void DocumentWriter::update(Work& work) {
             std::vector<io::ItemResult> results;
             node_.store->bulk(answer.index, std::span(&item, 1), results);
             if (results[0].status == 409 && attempt < request.retry_on_conflict) continue;
-            take_result(answer, results[0]);
+            take_result(answer, results[0], node_.compat);
         } else {
             answer.status = 200;
             answer.result = "noop";

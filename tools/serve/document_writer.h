@@ -4,7 +4,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,7 +12,7 @@
 #include "engine/io/index.h"
 #include "engine/io/sink.h"
 #include "tools/serve/api_error.h"
-#include "tools/serve/dynamic_templates.h"
+#include "tools/serve/field_mapper.h"
 #include "tools/serve/node.h"
 #include "tools/serve/source_filter.h"
 
@@ -50,6 +49,9 @@ struct WriteOptions {
     static WriteOptions from(const Parameters& query);
 };
 
+/// The type of the error of a document that cannot be read, as that product calls it.
+std::string parsing_failure(const Compat& compat);
+
 /// "internal", "external", "external_gt", "external_gte"; nothing for another name.
 std::optional<io::VersionType> version_type(std::string_view name);
 
@@ -75,7 +77,10 @@ class DocumentWriter {
     /// For `request`, whose sender must be allowed to write where its documents go. Both outlive
     /// the writer. Throws ApiError 400 for what its query string says.
     DocumentWriter(Node& node, const Request& request)
-        : node_(node), request_(request), options_(WriteOptions::from(request.query)) {}
+        : node_(node),
+          request_(request),
+          options_(WriteOptions::from(request.query)),
+          mapper_(*node.indices) {}
 
     /// One answer for each, in order; requests are done in order. Does not throw for what is wrong
     /// with one of them.
@@ -103,8 +108,6 @@ class DocumentWriter {
     bool leads_to(const Work& work, const io::StoredDocument& document) const;
     static void leave(Work& work);
     void pin_version(Work& work);
-    void map_new_fields(const Work& work, const std::string& source);
-    const DynamicTemplates* templates_of(const std::string& index, bool named);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
     const WriteTarget& target(const Work& work, bool create);
@@ -114,8 +117,7 @@ class DocumentWriter {
     const Request& request_;
     WriteOptions options_;
     std::map<std::string, WriteTarget> targets_;
-    /// By index; null: its mappings have none.
-    std::map<std::string, std::unique_ptr<const DynamicTemplates>> templates_;
+    FieldMapper mapper_;
     std::int64_t ingest_millis_ = -1;
 };
 

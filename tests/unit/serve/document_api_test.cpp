@@ -402,6 +402,34 @@ TEST_F(DocumentApi, SaysWhyAValueDoesNotFitItsField) {
                           R"("number_format_exception","reason":"For input string: \"soon\""})"));
 }
 
+TEST_F(DocumentApi, ABadDocumentIsCalledAsTheProductCallsIt) {
+    node.indices->create("books", R"({"mappings":{"properties":{"year":{"type":"integer"}}}})");
+    const auto said = [&](const char* document, const char* query = "") {
+        return call("PUT", std::string("/books/_doc/1") + query, document).body;
+    };
+    const std::string fits = R"("reason":"failed to parse field [year] of type [integer])";
+    EXPECT_THAT(said("{"), HasSubstr(R"("type":"document_parsing_exception","reason":"failed to)"));
+    EXPECT_THAT(said("[]"), HasSubstr(R"("type":"document_parsing_exception")"));
+    node.compat = Compat::parse("opensearch:3");
+    for (const char* document : {"{", "[]", R"({"year":1,"year":2})"})
+        EXPECT_THAT(said(document), HasSubstr(R"("type":"mapper_parsing_exception")")) << document;
+    EXPECT_THAT(said(R"({"year":"x"})"), HasSubstr(R"("type":"mapper_parsing_exception",)" + fits));
+    node.compat = Compat::parse("elasticsearch:7");
+    EXPECT_THAT(said(R"({"year":"x"})", "?pipeline=a2"),
+                HasSubstr(R"("type":"mapper_parsing_exception",)" + fits));
+}
+
+TEST_F(DocumentApi, SaysWhatARequestLacks) {
+    EXPECT_THAT(call("PUT", "/books/_doc/1?version_type=external_gte", "{}").body,
+                HasSubstr("Validation Failed: 1: illegal version value [-1] for version type "
+                          "[EXTERNAL_GTE];"));
+    EXPECT_EQ(call("PUT", "/books/_doc/1?version_type=external&version=0", "{}").status, 201);
+    EXPECT_THAT(call("GET", "/books/_source/1?_source=false").body,
+                HasSubstr("fetching source can not be disabled"));
+    EXPECT_THAT(call("POST", "/books/_mget").body,
+                HasSubstr("request body or source parameter is required"));
+}
+
 // ---- bulk
 
 TEST_F(DocumentApi, BulkDoesAllKindsInOrder) {

@@ -4,6 +4,7 @@
 
 #include "processors/builtin.h"
 #include "tests/unit/serve/fixture.h"
+#include "tools/serve/routed_sink.h"
 
 namespace penstock::serve {
 namespace {
@@ -150,6 +151,24 @@ TEST_F(DynamicTemplatesTest, UpdatesMapToo) {
     call("POST", "/i/_update/1", R"({"doc":{"a":"b"},"doc_as_upsert":true})");
     call("POST", "/i/_update/1", R"({"doc":{"c":"d"}})");
     EXPECT_EQ(properties(), R"({"a":{"type":"keyword"},"c":{"type":"keyword"}})");
+}
+
+TEST_F(DynamicTemplatesTest, DocumentsOfAReindexMapToo) {
+    map(R"({"words":{"match":"w_*","mapping":{"type":"keyword"}}})",
+        R"("dynamic":"strict_allow_templates")");
+    const auto sink = make_routed_sink(io::open_sink({.location = "index:i", .store = node.store}),
+                                       *node.indices, "i", "", false);
+    std::vector<io::WriteItem> items(3);
+    items[0] = {.index = "i", .id = "1", .source = R"({"w_1":"a"})"};
+    items[1] = {.index = "i", .id = "2", .source = R"({"x":"b"})"};
+    items[2] = {.op = io::WriteOp::remove, .index = "i", .id = "3"};
+    std::vector<io::ItemResult> results;
+    sink->write(items, results);
+    EXPECT_EQ(results[0].status, 201);
+    EXPECT_EQ(results[1].status, 400);
+    EXPECT_THAT(results[1].error_reason, HasSubstr("dynamic introduction of [x]"));
+    EXPECT_EQ(results[2].status, 404);
+    EXPECT_EQ(properties(), R"({"w_1":{"type":"keyword"}})");
 }
 
 }  // namespace
