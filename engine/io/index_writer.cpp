@@ -278,8 +278,8 @@ void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
         if (current_.exists) erase_current();
     } else {
         FieldRules rules{[&](const std::string& path) { return type_of(path); }, {}};
-        if (mapped_.is_strict())
-            rules.admits = [&](const std::string& path) { return mapped_.admits(path); };
+        if (mapped_.has_rules())
+            rules.treat = [&](const std::string& path) { return mapped_.treat(path); };
         const Extracted extracted = extract(item.source, rules);
         if (refuse_source(extracted, result) || refuse_values(item, result) ||
             refuse_join(item, result))
