@@ -126,6 +126,7 @@ void MappedValues::read_settings(std::string_view settings) {
     level = level == nullptr ? nullptr : object_member(*level, "mapping");
     if (level == nullptr) return;
     ignores_malformed_ = content_of(*level, "ignore_malformed") == "true";
+    coerces_ = content_of(*level, "coerce") != "false";
     const Object* nested = object_member(*level, "nested_objects");
     if (nested == nullptr) return;
     const std::string limit = content_of(*nested, "limit");
@@ -143,6 +144,7 @@ MappedValues::Kind MappedValues::kind_of(std::string_view type) {
     if (type == "date") return Kind::date;
     if (type == "date_nanos") return Kind::date_nanos;
     if (type == "ip") return Kind::ip;
+    if (type == "alias") return Kind::alias;
     if (std::any_of(kWholeTypes.begin(), kWholeTypes.end(), is_type)) return Kind::whole;
     if (std::any_of(kFractionTypes.begin(), kFractionTypes.end(), is_type)) return Kind::fraction;
     return std::find(kTexts.begin(), kTexts.end(), type) == kTexts.end() ? Kind::any : Kind::text;
@@ -174,6 +176,8 @@ void MappedValues::read_field(const Object& field, Node& node) const {
         node.only = content_of(field, "value");
     const std::string malformed = content_of(field, "ignore_malformed");
     node.ignores_malformed = malformed.empty() ? ignores_malformed_ : malformed == "true";
+    const std::string coerce = content_of(field, "coerce");
+    node.coerces = coerce.empty() ? coerces_ : coerce == "true";
     const bool is_date = node.kind == Kind::date || node.kind == Kind::date_nanos;
     if (content_of(field, "enabled") == "false" || (is_date && !reads_formats(node.format))) {
         node.kind = Kind::any;
@@ -255,6 +259,7 @@ class MappedValues::Walk {
         if (takes_objects || !node.members.empty()) return object(node, path);
         cursor_.skip();
         if (node.kind == Kind::any) return;
+        if (node.kind == Kind::alias) return refuse_alias(path, begin);
         refuse_value(node, path, begin, no_object(node, begin));
     }
 
@@ -275,6 +280,7 @@ class MappedValues::Walk {
                                      path.substr(dot == std::string::npos ? 0 : dot + 1) +
                                      "] as object, but found a concrete value");
         }
+        if (node.kind == Kind::alias) return refuse_alias(path, begin);
         if (node.kind == Kind::any || (node.ignores_malformed && node.kind != Kind::text))
             return cursor_.skip();
         std::string text;
@@ -286,6 +292,12 @@ class MappedValues::Walk {
         }
         if (Cause cause = misfit(node, kind, text))
             refuse_value(node, path, begin, std::move(cause));
+    }
+
+    void refuse_alias(const std::string& path, std::size_t begin) {
+        refuse(begin, "failed to parse");
+        problem_->cause_type = "illegal_argument_exception";
+        problem_->cause_reason = "Cannot write to a field alias [" + path + "].";
     }
 
     static Cause misfit(const Node& node, JsonCursor::Kind kind, const std::string& text) {
@@ -304,6 +316,8 @@ class MappedValues::Walk {
                     return illegal("Current token (VALUE_" +
                                    std::string(text == "true" ? "TRUE" : "FALSE") +
                                    ") not numeric, can not use numeric value accessors");
+                if (is_string && !node.coerces)
+                    return illegal("a value of type [" + node.type + "] passed as String");
                 if (is_string && text.empty()) return std::nullopt;
                 return node.kind == Kind::whole ? no_whole(node, text) : no_fraction(node, text);
             case Kind::date:
@@ -330,7 +344,7 @@ class MappedValues::Walk {
             "For input string: \"" + text + "\""};
     }
 
-    /// Fractions are cut off, as Elasticsearch does unless it is told otherwise.
+    /// Fractions are cut off unless the mapping says otherwise.
     static Cause no_whole(const Node& node, const std::string& text) {
         const auto number = number_in(text);
         if (!number || std::isnan(*number)) return no_number(node, text);
@@ -338,6 +352,8 @@ class MappedValues::Walk {
             std::find_if(kWholeTypes.begin(), kWholeTypes.end(),
                          [&](const WholeType& known) { return known.type == node.type; });
         const double whole = std::trunc(*number);
+        if (!node.coerces && whole != *number)
+            return illegal(text + " cannot be converted to [" + node.type + "] without data loss");
         const bool is_wide = type->most >= 0x1p63;  // then this bound is one beyond the largest
         if (whole < type->least || (is_wide ? !fits_wide(*type, text, whole) : whole > type->most))
             return illegal("Value [" + text + "] is out of range for " + std::string(type->called));

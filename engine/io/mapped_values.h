@@ -33,13 +33,26 @@ class MappedValues {
     std::optional<ValueProblem> problem(std::string_view source, std::string_view id) const;
 
   private:
-    enum class Kind { any, object, nested, whole, fraction, boolean, date, date_nanos, ip, text };
+    enum class Kind {
+        any,
+        object,
+        nested,
+        whole,
+        fraction,
+        boolean,
+        date,
+        date_nanos,
+        ip,
+        text,
+        alias
+    };
     struct Node {
         Kind kind = Kind::any;
         std::string type;
         std::string format;               ///< of dates
         std::optional<std::string> only;  ///< of a constant_keyword
         bool ignores_malformed = false;
+        bool coerces = true;  ///< texts and fractions are made what the type wants
         std::map<std::string, std::unique_ptr<Node>, std::less<>> members;
     };
     class Walk;
@@ -52,6 +65,7 @@ class MappedValues {
 
     std::unique_ptr<Node> root_;  ///< null: nothing is mapped
     bool ignores_malformed_ = false;
+    bool coerces_ = true;
     std::size_t nested_limit_ = 10'000;
 };
 

@@ -142,6 +142,26 @@ TEST_F(MappedValuesTest, MalformedValuesMayBeIgnored) {
     EXPECT_FALSE(write(R"({"o":1})").ok());
 }
 
+TEST_F(MappedValuesTest, NumbersMayHaveToBeWhatTheyAre) {
+    map(R"({"n":{"type":"integer","coerce":false},"f":{"type":"float","coerce":"false"},)"
+        R"("lax":{"type":"long"}})");
+    EXPECT_TRUE(write(R"({"n":7,"f":1.5,"lax":"8.5"})").ok());
+    EXPECT_TRUE(write(R"({"n":7.0,"f":1})").ok());
+    EXPECT_THAT(write(R"({"n":"7"})").cause_reason, HasSubstr("passed as String"));
+    EXPECT_THAT(write(R"({"f":""})").cause_reason, HasSubstr("passed as String"));
+    EXPECT_THAT(write(R"({"n":7.5})").cause_reason,
+                HasSubstr("7.5 cannot be converted to [integer] without data loss"));
+    store_->set_attributes("i", {{"settings", R"({"index":{"mapping":{"coerce":"false"}}})"}});
+    EXPECT_FALSE(write(R"({"lax":"8.5"})").ok());
+}
+
+TEST_F(MappedValuesTest, AnAliasIsNoFieldToWrite) {
+    map(R"({"n":{"type":"long"},"m":{"type":"alias","path":"n"}})");
+    EXPECT_TRUE(write(R"({"n":1,"m":null})").ok());
+    for (const char* source : {R"({"m":1})", R"({"m":{"a":1}})"})
+        EXPECT_EQ(write(source).cause_reason, "Cannot write to a field alias [m].");
+}
+
 TEST_F(MappedValuesTest, NestedObjectsAreCounted) {
     map(R"({"n":{"type":"nested","properties":{"m":{"type":"nested"}}},"o":{"type":"object"}})",
         R"({"nested_objects":{"limit":"3"}})");
