@@ -5,6 +5,7 @@
 #include "engine/document/json_writer.h"
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/write_problems.h"
 
 namespace penstock::serve {
 
@@ -167,13 +168,14 @@ WriteRequest parse_action(std::string_view text, std::size_t line, const Default
     return write;
 }
 
-std::optional<std::string> mistake_in(const WriteRequest& write) {
-    if (write.index.empty()) return "index is missing";
+std::vector<std::string> mistakes_in(const WriteRequest& write) {
+    std::vector<std::string> mistakes;
+    if (write.index.empty()) mistakes.emplace_back("index is missing");
     const bool needs_id = write.kind == WriteKind::remove || write.kind == WriteKind::update;
-    if (needs_id && write.id.empty()) return "id is missing";
-    if (write.kind == WriteKind::create && write.version_type != io::VersionType::internal)
-        return "create operations only support internal versioning. use index instead";
-    return std::nullopt;
+    if (needs_id && write.id.empty()) mistakes.emplace_back("id is missing");
+    const std::vector<std::string> problems = problems_of(write);
+    mistakes.insert(mistakes.end(), problems.begin(), problems.end());
+    return mistakes;
 }
 
 /// The answer of one request, written as its items are done. The text is long: it is built in
@@ -288,7 +290,8 @@ class Bulk {
             if (!co_await lines_.next(line)) co_return false;
             if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
             WriteRequest write = parse_action(line, lines_.number(), defaults_);
-            if (const auto mistake = mistake_in(write)) throw action_validation({*mistake});
+            const std::vector<std::string> mistakes = mistakes_in(write);
+            if (!mistakes.empty()) throw action_validation(mistakes);
             if (write.kind != WriteKind::remove) {
                 if (!co_await lines_.next(line)) {
                     throw illegal_argument("the action in line [" +

@@ -9,6 +9,7 @@
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
+#include "tools/serve/write_problems.h"
 
 namespace penstock::serve {
 
@@ -17,10 +18,6 @@ namespace {
 using boost::asio::awaitable;
 using document::JsonWriter;
 using document::Value;
-
-constexpr const char* kNoInternalVersioning =
-    "internal versioning can not be used for optimistic concurrency control. Please use "
-    "`if_seq_no` and `if_primary_term` instead";
 
 // ---- what the query string says about a write
 
@@ -46,34 +43,9 @@ WriteRequest write_request(const Request& request, WriteKind kind) {
     return write;
 }
 
-std::string external_name(io::VersionType type) {
-    return type == io::VersionType::external_gte ? "EXTERNAL_GTE" : "EXTERNAL";
-}
-
 /// Elasticsearch's checks of one write, in its words.
 void check(const WriteRequest& write) {
-    std::vector<std::string> problems;
-    const bool external = write.version_type != io::VersionType::internal;
-    if (write.kind == WriteKind::create && external) {
-        problems.emplace_back(
-            "create operations only support internal versioning. use index instead");
-    }
-    if (external && write.version < 0) {
-        problems.push_back("illegal version value [" + std::to_string(write.version) +
-                           "] for version type [" + external_name(write.version_type) + "]");
-    }
-    if (external && write.id.empty())
-        problems.emplace_back("an id must be provided if version type or value are set");
-    if (!external && write.version >= 0) {
-        problems.emplace_back(kNoInternalVersioning);
-    }
-    if ((write.if_seq_no >= 0) != (write.if_primary_term >= 1)) {
-        problems.emplace_back(
-            "ifSeqNo is " +
-            (write.if_seq_no >= 0 ? std::string("set") : std::string("unassigned")) +
-            ", but primary term is [" +
-            std::to_string(std::max<std::int64_t>(write.if_primary_term, 0)) + "]");
-    }
+    std::vector<std::string> problems = problems_of(write);
     if (write.id.size() > 512) {
         problems.emplace_back("id is too long, must be no longer than 512 bytes but was: " +
                               std::to_string(write.id.size()));
