@@ -114,7 +114,7 @@ MappedValues::MappedValues(std::string_view mappings, std::string_view settings)
     if (properties == nullptr) return;
     root_ = std::make_unique<Node>();
     root_->kind = Kind::object;
-    read_members(*properties, *root_);
+    read_members(*properties, *root_, 0);
 }
 
 void MappedValues::read_settings(std::string_view settings) {
@@ -150,12 +150,14 @@ MappedValues::Kind MappedValues::kind_of(std::string_view type) {
     return std::find(kTexts.begin(), kTexts.end(), type) == kTexts.end() ? Kind::any : Kind::text;
 }
 
-/// A name with dots is a path.
-void MappedValues::read_members(const Object& properties, Node& node) const {
+/// A name with dots is a path. What lies deeper than any document is not looked at.
+void MappedValues::read_members(const Object& properties, Node& node, int depth) const {
     for (const document::Member& member : properties) {
         if (!member.value.is_object()) continue;
         Node* at = &node;
         std::string_view path = member.key();
+        const auto dots = std::count(path.begin(), path.end(), '.');
+        if (depth + dots > JsonCursor::kMaxDepth) continue;
         while (!path.empty()) {
             const std::size_t dot = std::min(path.find('.'), path.size());
             auto& next = at->members[std::string(path.substr(0, dot))];
@@ -163,11 +165,12 @@ void MappedValues::read_members(const Object& properties, Node& node) const {
             at = next.get();
             path.remove_prefix(std::min(dot + 1, path.size()));
         }
-        if (at != &node) read_field(member.value.as_object(), *at);
+        const int inside = depth + static_cast<int>(dots) + 1;
+        if (at != &node) read_field(member.value.as_object(), *at, inside);
     }
 }
 
-void MappedValues::read_field(const Object& field, Node& node) const {
+void MappedValues::read_field(const Object& field, Node& node, int depth) const {
     node.type = content_of(field, "type");
     node.kind = kind_of(node.type);
     node.format = content_of(field, "format");
@@ -184,7 +187,7 @@ void MappedValues::read_field(const Object& field, Node& node) const {
         return;
     }
     if (const Object* properties = object_member(field, "properties"))
-        read_members(*properties, node);
+        read_members(*properties, node, depth);
 }
 
 const MappedValues::Node* MappedValues::find(const Node& node, std::string_view name) {

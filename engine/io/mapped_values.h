@@ -59,8 +59,8 @@ class MappedValues {
 
     static Kind kind_of(std::string_view type);
     void read_settings(std::string_view settings);
-    void read_members(const document::Object& properties, Node& node) const;
-    void read_field(const document::Object& field, Node& node) const;
+    void read_members(const document::Object& properties, Node& node, int depth) const;
+    void read_field(const document::Object& field, Node& node, int depth) const;
     static const Node* find(const Node& node, std::string_view name);
 
     std::unique_ptr<Node> root_;  ///< null: nothing is mapped

@@ -17,6 +17,9 @@ namespace {
 using document::Object;
 using document::Value;
 
+/// What lies deeper gets no mapping.
+constexpr std::size_t kMaxPathBytes = 512;
+
 ApiError mapping_error(const std::string& reason) {
     return {400, "mapper_parsing_exception", "Failed to parse mapping: " + reason};
 }
@@ -262,6 +265,7 @@ class DynamicTemplates::Walk {
     /// A name with dots is a path through objects.
     void named(std::string_view name, Value value, const std::string& path, const JsonTree* known,
                Dynamic dynamic, JsonTree& added) {
+        if (path.size() > kMaxPathBytes) return;
         const std::size_t dot = name.find('.');
         const bool inner = dot != std::string_view::npos && dot > 0 && dot + 1 < name.size();
         const bool whole = known != nullptr && known->find(name) != nullptr;

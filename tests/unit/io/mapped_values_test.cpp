@@ -162,6 +162,15 @@ TEST_F(MappedValuesTest, AnAliasIsNoFieldToWrite) {
         EXPECT_EQ(write(source).cause_reason, "Cannot write to a field alias [m].");
 }
 
+TEST_F(MappedValuesTest, NamesMayHaveAnyNumberOfDots) {
+    std::string name = "a";
+    for (int i = 0; i < 200'000; ++i)
+        name += ".a";
+    map("{\"" + name + "\":{\"type\":\"long\"},\"n\":{\"type\":\"long\"}}");
+    EXPECT_TRUE(write("{\"" + name + "\":null}").ok());
+    EXPECT_FALSE(write(R"({"n":"x"})").ok());
+}
+
 TEST_F(MappedValuesTest, NestedObjectsAreCounted) {
     map(R"({"n":{"type":"nested","properties":{"m":{"type":"nested"}}},"o":{"type":"object"}})",
         R"({"nested_objects":{"limit":"3"}})");

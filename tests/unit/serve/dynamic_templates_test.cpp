@@ -146,6 +146,15 @@ TEST_F(DynamicTemplatesTest, ABulkMayNameThem) {
                             R"("box":{"properties":{"lid":{"type":"keyword"}}}})");
 }
 
+TEST_F(DynamicTemplatesTest, WhatLiesVeryDeepIsNotMapped) {
+    map(R"({"numbers":{"match_mapping_type":"long","mapping":{"type":"short"}}})");
+    std::string name = "a";
+    for (int i = 0; i < 200'000; ++i)
+        name += ".a";
+    put("1", "{\"" + name + "\":1,\"n\":1}");
+    EXPECT_EQ(properties(), R"({"n":{"type":"short"}})");
+}
+
 TEST_F(DynamicTemplatesTest, UpdatesMapToo) {
     map(R"({"all":{"match":"*","mapping":{"type":"keyword"}}})");
     call("POST", "/i/_update/1", R"({"doc":{"a":"b"},"doc_as_upsert":true})");
