@@ -248,10 +248,19 @@ class Walker {
         while (out_.error.empty() && cursor_.next_member(first, key)) {
             if (!is_new(names, key)) return;
             const std::string name = unescape(key);
+            if (!name.empty() && name.find_first_not_of('.') == std::string::npos)
+                return refuse("field name cannot contain only the character [.]");
             std::string field = path;
             if (!field.empty()) field.push_back('.');
             field += name;
-            if (rules_.admits && !rules_.admits(field)) return refuse_strict(path, name);
+            using Treatment = MappedFields::Treatment;
+            const Treatment treatment = rules_.treat ? rules_.treat(field) : Treatment::index;
+            if (treatment == Treatment::refuse) return refuse_strict(path, name);
+            if (treatment == Treatment::keep_only) {
+                pass_looking_for_text();
+                first_kept = false;
+                continue;
+            }
             if (field.size() > kMaxPathBytes) {
                 long_path(field);
                 first_kept = false;

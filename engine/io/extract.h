@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/mapped_fields.h"
+
 namespace penstock::io {
 
 /// A member that was taken out of the source's text and how to write it again.
@@ -53,8 +55,8 @@ struct Extracted {
 /// What is known of fields before a document comes.
 struct FieldRules {
     std::function<FieldType(const std::string& path)> type_of;
-    /// False for a field that a strict mapping does not have. Empty: any may come.
-    std::function<bool(const std::string& path)> admits;
+    /// What becomes of a field's value. Empty: all are indexed.
+    std::function<MappedFields::Treatment(const std::string& path)> treat;
 };
 
 constexpr std::size_t kMinDynamicDims = 128;

@@ -65,7 +65,13 @@ void FieldTypes::read_field(const document::Object& field, const std::string& pa
             mapped = {ValueType::unknown, std::string(target->as_string()), true};
     }
     mapped_.insert_or_assign(path, mapped);
-    if (properties != nullptr) read_properties(*properties, path + ".");
+    const document::Value* enabled = field.get("enabled");
+    // What lies in an object that is not enabled is no field.
+    const bool is_off =
+        enabled != nullptr &&
+        (enabled->is_boolean() ? !enabled->as_boolean()
+                               : enabled->is_string() && enabled->as_string() == "false");
+    if (properties != nullptr && !is_off) read_properties(*properties, path + ".");
     const document::Object* subfields = object_member(field, "fields");
     if (subfields == nullptr) return;
     for (const document::Member& member : *subfields) {

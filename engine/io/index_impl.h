@@ -19,6 +19,7 @@
 #include "engine/io/extract.h"
 #include "engine/io/index.h"
 #include "engine/io/mapped_fields.h"
+#include "engine/io/mapped_values.h"
 #include "engine/io/sqlite.h"
 #include "engine/io/vectors.h"
 
@@ -84,6 +85,7 @@ class IndexWriter {
     bool refuse_conflict(const WriteItem& item, ItemResult& result);
     bool refuse_source(const Extracted& extracted, ItemResult& result);
     bool refuse_join(const WriteItem& item, ItemResult& result);
+    bool refuse_values(const WriteItem& item, ItemResult& result) const;
     bool refuse_vector(const VectorValue& vector, std::map<std::string, std::size_t>& dims,
                        ItemResult& result);
     void find_current(std::string_view id);
@@ -108,6 +110,7 @@ class IndexWriter {
     std::int64_t data_version_ = -1;
     std::map<std::string, Field, std::less<>> fields_;
     MappedFields mapped_;
+    MappedValues values_;
     std::string analyzer_;
     std::int64_t next_seq_no_ = 0;
     std::int64_t docs_ = 0;

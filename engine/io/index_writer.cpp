@@ -169,7 +169,9 @@ void IndexWriter::load() {
     fields_.clear();
     for (Field& field : read_fields(db_))
         fields_.emplace(field.path, field);
-    mapped_ = MappedFields(read_text(db_, std::string(kAttribute) + "mappings"));
+    const std::string mappings = read_text(db_, std::string(kAttribute) + "mappings");
+    mapped_ = MappedFields(mappings);
+    values_ = MappedValues(mappings, read_text(db_, std::string(kAttribute) + "settings"));
     analyzer_ = read_text(db_, "analyzer");
     next_seq_no_ = read_number(db_, "next_seq_no");
     docs_ = read_number(db_, "docs");
@@ -276,10 +278,12 @@ void IndexWriter::write_item(const WriteItem& item, ItemResult& result) {
         if (current_.exists) erase_current();
     } else {
         FieldRules rules{[&](const std::string& path) { return type_of(path); }, {}};
-        if (mapped_.is_strict())
-            rules.admits = [&](const std::string& path) { return mapped_.admits(path); };
+        if (mapped_.has_rules())
+            rules.treat = [&](const std::string& path) { return mapped_.treat(path); };
         const Extracted extracted = extract(item.source, rules);
-        if (refuse_source(extracted, result) || refuse_join(item, result)) return;
+        if (refuse_source(extracted, result) || refuse_values(item, result) ||
+            refuse_join(item, result))
+            return;
         result.status = current_.exists ? 200 : 201;
         result.result = current_.exists ? "updated" : "created";
         if (current_.exists) erase_current();
@@ -364,6 +368,14 @@ bool IndexWriter::refuse_source(const Extracted& extracted, ItemResult& result) 
     if (fields <= kMaxFields) return false;
     return refuse(result, 400, "illegal_argument_exception",
                   "Limit of total fields [" + std::to_string(kMaxFields) + "] has been exceeded");
+}
+
+bool IndexWriter::refuse_values(const WriteItem& item, ItemResult& result) const {
+    auto problem = values_.problem(item.source, result.id);
+    if (!problem) return false;
+    result.cause_type = std::move(problem->cause_type);
+    result.cause_reason = std::move(problem->cause_reason);
+    return refuse_document(result, std::move(problem->reason));
 }
 
 bool IndexWriter::refuse_join(const WriteItem& item, ItemResult& result) {

@@ -38,6 +38,8 @@ struct ItemResult {
     std::int64_t version = -1;
     std::string error_type;  ///< such as version_conflict_engine_exception
     std::string error_reason;
+    std::string cause_type;  ///< of an error behind that one; empty: there is none
+    std::string cause_reason;
 
     bool ok() const { return status >= 200 && status < 300; }
 };

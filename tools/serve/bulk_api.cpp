@@ -5,6 +5,7 @@
 #include "engine/document/json_writer.h"
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/write_problems.h"
 
 namespace penstock::serve {
 
@@ -93,8 +94,6 @@ std::int64_t number_of(const Value& value, std::string_view name, std::size_t li
 
 void take_parameter(WriteRequest& write, std::string_view name, const Value& value,
                     std::size_t line) {
-    if (name.starts_with('_') && name != "_index" && name != "_id" && name != "_source")
-        name.remove_prefix(1);  // as it was named before version 7
     if (name == "_index") {
         write.index = content_of(value);
     } else if (name == "_id") {
@@ -124,10 +123,13 @@ void take_parameter(WriteRequest& write, std::string_view name, const Value& val
         if (content_of(value) == "create") write.kind = WriteKind::create;
     } else if (name == "_source") {
         write.source_in_answer = SourceFilter::from(value);
-    } else if (name == "type") {
+    } else if (name == "_type") {
         if (content_of(value) != "_doc")
             throw illegal_argument("mapping types are gone: [_type] can only be [_doc]");
-    } else if (name != "dynamic_templates" && name != "list_executed_pipelines") {
+    } else if (name == "dynamic_templates" && value.is_object()) {
+        for (const document::Member& field : value.as_object())
+            write.templates[std::string(field.key())] = content_of(field.value);
+    } else if (name != "list_executed_pipelines") {
         throw illegal_argument("Action/metadata line [" + std::to_string(line) +
                                "] contains an unknown parameter [" + std::string(name) + "]");
     }
@@ -166,13 +168,14 @@ WriteRequest parse_action(std::string_view text, std::size_t line, const Default
     return write;
 }
 
-std::optional<std::string> mistake_in(const WriteRequest& write) {
-    if (write.index.empty()) return "index is missing";
+std::vector<std::string> mistakes_in(const WriteRequest& write) {
+    std::vector<std::string> mistakes;
+    if (write.index.empty()) mistakes.emplace_back("index is missing");
     const bool needs_id = write.kind == WriteKind::remove || write.kind == WriteKind::update;
-    if (needs_id && write.id.empty()) return "id is missing";
-    if (write.kind == WriteKind::create && write.version_type != io::VersionType::internal)
-        return "create operations only support internal versioning. use index instead";
-    return std::nullopt;
+    if (needs_id && write.id.empty()) mistakes.emplace_back("id is missing");
+    const std::vector<std::string> problems = problems_of(write);
+    mistakes.insert(mistakes.end(), problems.begin(), problems.end());
+    return mistakes;
 }
 
 /// The answer of one request, written as its items are done. The text is long: it is built in
@@ -287,7 +290,8 @@ class Bulk {
             if (!co_await lines_.next(line)) co_return false;
             if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
             WriteRequest write = parse_action(line, lines_.number(), defaults_);
-            if (const auto mistake = mistake_in(write)) throw action_validation({*mistake});
+            const std::vector<std::string> mistakes = mistakes_in(write);
+            if (!mistakes.empty()) throw action_validation(mistakes);
             if (write.kind != WriteKind::remove) {
                 if (!co_await lines_.next(line)) {
                     throw illegal_argument("the action in line [" +

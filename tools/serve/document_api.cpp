@@ -10,6 +10,7 @@
 #include "tools/serve/document_writer.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
+#include "tools/serve/write_problems.h"
 
 namespace penstock::serve {
 
@@ -45,26 +46,7 @@ WriteRequest write_request(const Request& request, WriteKind kind) {
 
 /// Elasticsearch's checks of one write, in its words.
 void check(const WriteRequest& write) {
-    std::vector<std::string> problems;
-    const bool external = write.version_type != io::VersionType::internal;
-    if (write.kind == WriteKind::create && external) {
-        problems.emplace_back(
-            "create operations only support internal versioning. use index instead");
-    }
-    if (external && write.id.empty())
-        problems.emplace_back("an id must be provided if version type or value are set");
-    if (!external && write.version >= 0) {
-        problems.emplace_back(
-            "internal versioning can not be used for optimistic concurrency control. Please use "
-            "`if_seq_no` and `if_primary_term` instead");
-    }
-    if ((write.if_seq_no >= 0) != (write.if_primary_term >= 1)) {
-        problems.emplace_back(
-            "ifSeqNo is " +
-            (write.if_seq_no >= 0 ? std::string("set") : std::string("unassigned")) +
-            ", but primary term is [" +
-            std::to_string(std::max<std::int64_t>(write.if_primary_term, 0)) + "]");
-    }
+    std::vector<std::string> problems = problems_of(write);
     if (write.id.size() > 512) {
         problems.emplace_back("id is too long, must be no longer than 512 bytes but was: " +
                               std::to_string(write.id.size()));
@@ -103,19 +85,30 @@ awaitable<std::string> document_text(const Request& request) {
     co_return json_text(Value::object(&body.root()));
 }
 
+/// A document's own text: what is wrong with it is said as of one in a bulk.
+awaitable<std::string> new_document(const Node& node, const Request& request) {
+    try {
+        co_return co_await document_text(request);
+    } catch (const ApiError& error) {
+        if (error.type() != "x_content_parse_exception" && error.type() != "parsing_exception")
+            throw;
+        throw ApiError(400, parsing_failure(node.compat), "failed to parse: " + error.reason());
+    }
+}
+
 awaitable<Response> index_document(Node& node, Request& request) {
     const std::string op = request.query.text("op_type", "index");
     if (op != "index" && op != "create")
         throw illegal_argument("opType must be 'create' or 'index', found: [" + op + "]");
     WriteRequest write =
         write_request(request, op == "create" ? WriteKind::create : WriteKind::index);
-    write.source = co_await document_text(request);
+    write.source = co_await new_document(node, request);
     co_return co_await write_one(node, request, std::move(write));
 }
 
 awaitable<Response> create_document(Node& node, Request& request) {
     WriteRequest write = write_request(request, WriteKind::create);
-    write.source = co_await document_text(request);
+    write.source = co_await new_document(node, request);
     co_return co_await write_one(node, request, std::move(write));
 }
 
@@ -124,6 +117,8 @@ awaitable<Response> delete_document(Node& node, Request& request) {
 }
 
 awaitable<Response> update_document(Node& node, Request& request) {
+    if (request.query.has("version") || request.query.has("version_type"))
+        throw action_validation({kNoInternalVersioning});
     WriteRequest write = write_request(request, WriteKind::update);
     write.source = co_await document_text(request);
     write.retry_on_conflict = static_cast<int>(request.query.integer("retry_on_conflict", 0));
@@ -136,24 +131,28 @@ awaitable<Response> update_document(Node& node, Request& request) {
 
 /// What a get shows of a document, and by which routing it asks for it.
 struct View {
-    SourceFilter filter;
-    std::vector<std::string>
-        stored_fields;  ///< names; without `_source` among them, it is not shown
+    std::optional<SourceFilter> source;      ///< where somebody has asked for it
+    std::vector<std::string> stored_fields;  ///< names
     std::string routing;
+    std::optional<std::int64_t> version;  ///< which it must have
 
     static View from(const Parameters& query) {
         View view;
-        view.filter = SourceFilter::from(query);
+        const SourceFilter filter = SourceFilter::from(query);
+        if (query.has("_source") || !filter.keeps_all()) view.source = filter;
         view.routing = query.text("routing");
-        if (query.has("stored_fields"))
-            view.show_stored(split_list(query.text("stored_fields")), query.has("_source"));
+        view.stored_fields = query.list("stored_fields");
         return view;
     }
 
-    void show_stored(std::vector<std::string> names, bool asks_for_source) {
-        const bool with_source = std::erase(names, "_source") > 0;
-        stored_fields = std::move(names);
-        if (!with_source && !asks_for_source && filter.keeps_all()) filter.fetch = false;
+    /// Whoever asks for stored fields gets the source only when it is among them.
+    SourceFilter filter() const {
+        SourceFilter all;
+        if (source) return *source;
+        const auto end = stored_fields.end();
+        all.fetch =
+            stored_fields.empty() || std::find(stored_fields.begin(), end, "_source") != end;
+        return all;
     }
 };
 
@@ -224,6 +223,7 @@ void write_stored_fields(const Found& found, const View& view, JsonWriter& json)
 }
 
 void write_found(const Found& found, const View& view, bool with_type, JsonWriter& json) {
+    const SourceFilter filter = view.filter();
     json.object([&] {
         json.member("_index", found.index);
         if (with_type) json.member("_type", "_doc");
@@ -237,21 +237,23 @@ void write_found(const Found& found, const View& view, bool with_type, JsonWrite
         json.member("_primary_term", 1);
         if (!found.document->routing.empty()) json.member("_routing", found.document->routing);
         json.member("found", true);
-        if (view.filter.fetch && (!found.metadata || found.metadata->keeps_source))
-            json.member_raw("_source", view.filter.apply(found.document->source));
+        if (filter.fetch && (!found.metadata || found.metadata->keeps_source))
+            json.member_raw("_source", filter.apply(found.document->source));
         if (!view.stored_fields.empty()) write_stored_fields(found, view, json);
     });
 }
 
-void check_version(const Request& request, const Found& found) {
-    if (!found.document || !request.query.has("version")) return;
-    const std::int64_t wanted = request.query.integer("version", -1);
-    version_type_of(request.query.text("version_type"));  // all types mean equality here
-    if (found.document->version == wanted) return;
+void check_version(const Found& found, std::int64_t wanted) {
+    if (!found.document || found.document->version == wanted) return;
     throw ApiError(409, "version_conflict_engine_exception",
                    "[" + found.id + "]: version conflict, current version [" +
                        std::to_string(found.document->version) +
                        "] is different than the one provided [" + std::to_string(wanted) + "]");
+}
+
+void check_version(const Request& request, const Found& found) {
+    version_type_of(request.query.text("version_type"));  // all types mean equality here
+    if (request.query.has("version")) check_version(found, request.query.integer("version", -1));
 }
 
 awaitable<Found> find_document(Node& node, Request& request) {
@@ -278,6 +280,7 @@ awaitable<Response> get_document(Node& node, Request& request) {
 
 awaitable<Response> get_source(Node& node, Request& request) {
     const SourceFilter filter = SourceFilter::from(request.query);
+    if (!filter.fetch) throw action_validation({"fetching source can not be disabled"});
     const Found found = co_await find_document(node, request);
     check_version(request, found);
     if (!found.document || (found.metadata && !found.metadata->keeps_source)) {
@@ -295,50 +298,80 @@ struct Wanted {
     View view;
 };
 
-std::string text_member(const document::Object& object, std::string_view name) {
-    const Value* value = member(object, name);
-    if (value == nullptr) return {};
-    return content_of(*value);
+std::vector<std::string> names_of(const Value& value, std::string_view option) {
+    std::vector<std::string> names;
+    if (value.is_string()) {
+        names.emplace_back(value.as_string());
+    } else if (value.is_array()) {
+        for (const Value& name : value.as_array())
+            names.push_back(content_of(name));
+    } else {
+        throw parsing_error("[" + std::string(option) + "] must be a name or a list of names");
+    }
+    return names;
 }
 
-/// What one of several wants to be shown otherwise than the request says of all.
-void read_view(const document::Object& object, View& view) {
-    const Value* source = member(object, "_source");
-    if (source != nullptr) view.filter = SourceFilter::from(*source);
-    if (const Value* fields = member(object, "stored_fields")) {
-        std::vector<std::string> names;
-        if (fields->is_string()) names.emplace_back(fields->as_string());
-        if (fields->is_array()) {
-            for (const Value& name : fields->as_array()) {
-                if (name.is_string()) names.emplace_back(name.as_string());
+/// One member of one of several: which document, and what is shown of it otherwise than the request
+/// says of all.
+void read_wanted(const document::Member& member, Wanted& wanted) {
+    const std::string_view name = member.key();
+    const Value& value = member.value;
+    if (name == "_index") {
+        wanted.index = content_of(value);
+    } else if (name == "_id") {
+        wanted.id = content_of(value);
+    } else if (name == "routing") {
+        wanted.view.routing = content_of(value);
+    } else if (name == "_source") {
+        wanted.view.source = SourceFilter::from(value);
+    } else if (name == "stored_fields") {
+        wanted.view.stored_fields = names_of(value, name);
+    } else if (name == "version" && value.is_integer()) {
+        wanted.view.version = value.as_integer();
+    } else if (name == "version_type") {
+        version_type_of(content_of(value));
+    } else if (name == "fields") {
+        throw parsing_error("Unsupported field [fields] used, expected [stored_fields] instead");
+    } else if (name != "_type") {
+        throw ApiError(
+            400, "parse_exception",
+            "failed to parse multi get request. unknown field [" + std::string(name) + "]");
+    }
+}
+
+Wanted read_wanted(const Value& value, Wanted wanted) {
+    if (!value.is_object()) throw parsing_error("docs array element should include an object");
+    for (const document::Member& member : value.as_object()) {
+        if (!member.value.is_null()) read_wanted(member, wanted);
+    }
+    return wanted;
+}
+
+/// What the body lists.
+std::vector<Wanted> listed_documents(const JsonBody& body, const Wanted& common) {
+    std::vector<Wanted> wanted;
+    for (const document::Member& member : body.root()) {
+        const std::string_view name = member.key();
+        if (!member.value.is_array() || (name != "docs" && name != "ids"))
+            throw parsing_error("unknown key [" + std::string(name) +
+                                "], expected an array of [docs] or [ids]");
+        for (const Value& one : member.value.as_array()) {
+            if (name == "docs") {
+                wanted.push_back(read_wanted(one, common));
+            } else if (one.is_object() || one.is_array() || one.is_null()) {
+                throw illegal_argument("ids array element should only contain ids");
+            } else {
+                wanted.push_back(common);
+                wanted.back().id = content_of(one);
             }
         }
-        view.show_stored(std::move(names), source != nullptr);
     }
-    for (const char* name : {"routing", "_routing"}) {
-        if (member(object, name) != nullptr) view.routing = text_member(object, name);
-    }
+    return wanted;
 }
 
 std::vector<Wanted> wanted_documents(const Request& request, const JsonBody& body) {
-    std::vector<Wanted> wanted;
-    const View common = View::from(request.query);
-    const std::string& index = request.part("index");
-    if (const Value* docs = body.find("docs"); docs != nullptr && docs->is_array()) {
-        for (const Value& one : docs->as_array()) {
-            if (!one.is_object()) throw parsing_error("[docs] must hold objects");
-            Wanted entry{text_member(one.as_object(), "_index"),
-                         text_member(one.as_object(), "_id"), common};
-            if (entry.index.empty()) entry.index = index;
-            read_view(one.as_object(), entry.view);
-            wanted.push_back(std::move(entry));
-        }
-    }
-    if (const Value* ids = body.find("ids"); ids != nullptr && ids->is_array()) {
-        for (const Value& one : ids->as_array()) {
-            wanted.push_back({index, content_of(one), common});
-        }
-    }
+    const std::vector<Wanted> wanted =
+        listed_documents(body, {request.part("index"), "", View::from(request.query)});
     std::vector<std::string> problems;
     if (wanted.empty()) problems.emplace_back("no documents to get");
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -357,6 +390,7 @@ void write_wanted(Node& node, const Request& request, const Wanted& one, const R
         const std::string index = node.indices->single(one.index);
         authorize_index(node, request, index, one.index);
         const Found found = find(node, index, one.id, one.view.routing, reading);
+        if (one.view.version) check_version(found, *one.view.version);
         write_found(found, one.view, with_type(node), json);
     } catch (const ApiError& error) {
         json.object([&] {
@@ -370,6 +404,8 @@ void write_wanted(Node& node, const Request& request, const Wanted& one, const R
 awaitable<Response> get_many(Node& node, Request& request) {
     JsonBody body;
     co_await body.read(request);
+    if (body.empty())
+        throw ApiError(400, "parse_exception", "request body or source parameter is required");
     const std::vector<Wanted> wanted = wanted_documents(request, body);
     const Reading reading = Reading::from(request.query);
     co_return co_await runtime::call_on(node.runtime->blocking(), [&] {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "engine/pipeline/executor.h"
 #include "engine/runtime/await.h"
 #include "tools/serve/authorization.h"
+#include "tools/serve/document_update.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/timestamp.h"
 
@@ -59,69 +61,6 @@ ApiError from_failure(const document::Failure& failure) {
     return error;
 }
 
-// ---- updates
-
-/// The body of an update, checked.
-struct Update {
-    std::string doc;
-    std::string upsert;
-    bool doc_as_upsert = false;
-    bool detect_noop = true;
-    std::optional<SourceFilter> source;  ///< what the answer shows
-
-    const std::string& inserted() const { return doc_as_upsert ? doc : upsert; }
-    std::string& inserted() { return doc_as_upsert ? doc : upsert; }
-};
-
-bool flag_of(const Value& value, std::string_view name) {
-    if (value.is_boolean()) return value.as_boolean();
-    throw parsing_error("[UpdateRequest] [" + std::string(name) + "] must be true or false");
-}
-
-Update parse_update(const std::string& text) {
-    JsonBody body;
-    body.parse(text);
-    Update update;
-    for (const auto& member : body.root()) {
-        const std::string_view name = member.key();
-        if (name == "doc" || name == "upsert") {
-            if (!member.value.is_object())
-                throw parsing_error("[UpdateRequest] [" + std::string(name) +
-                                    "] must be an object");
-            (name == "doc" ? update.doc : update.upsert) = json_text(member.value);
-        } else if (name == "doc_as_upsert") {
-            update.doc_as_upsert = flag_of(member.value, name);
-        } else if (name == "detect_noop") {
-            update.detect_noop = flag_of(member.value, name);
-        } else if (name == "_source") {
-            update.source = SourceFilter::from(member.value);
-        } else if (name == "script" || name == "scripted_upsert") {
-            throw illegal_argument(
-                "updates by script are not available in this version; send [doc]");
-        } else {
-            throw ApiError(400, "x_content_parse_exception",
-                           "[UpdateRequest] unknown field [" + std::string(name) + "]");
-        }
-    }
-    if (update.doc.empty()) throw action_validation({"script or doc is missing"});
-    return update;
-}
-
-/// Objects into each other, everything else replaced.
-Value merged(Value into, Value from, Arena& arena) {
-    if (!into.is_object() || !from.is_object()) return from;
-    auto* result = arena.make<Object>();
-    result->reserve(into.as_object().size() + from.as_object().size(), arena);
-    for (const auto& member : into.as_object())
-        result->push_back(member.name(), member.value, arena);
-    for (const auto& member : from.as_object()) {
-        const Value* there = into.as_object().get(member.name());
-        result->set(member.name(),
-                    there == nullptr ? member.value : merged(*there, member.value, arena), arena);
-    }
-    return Value::object(result);
-}
-
 }  // namespace
 
 WriteOptions WriteOptions::from(const Parameters& query) {
@@ -142,6 +81,11 @@ WriteOptions WriteOptions::from(const Parameters& query) {
     return options;
 }
 
+std::string parsing_failure(const Compat& compat) {
+    const bool is_new = compat.is_elasticsearch() && compat.major >= 8;
+    return is_new ? "document_parsing_exception" : "mapper_parsing_exception";
+}
+
 std::optional<io::VersionType> version_type(std::string_view name) {
     if (name == "internal") return io::VersionType::internal;
     if (name == "external" || name == "external_gt") return io::VersionType::external;
@@ -152,7 +96,7 @@ std::optional<io::VersionType> version_type(std::string_view name) {
 struct DocumentWriter::Work {
     WriteRequest request;
     WriteAnswer answer;
-    std::optional<Update> update;
+    std::optional<DocumentUpdate> update;
     bool done = false;  ///< the answer is final
     bool through_pipeline = false;
     const WriteTarget* target = nullptr;
@@ -184,7 +128,7 @@ awaitable<std::vector<WriteAnswer>> DocumentWriter::write(std::vector<WriteReque
             works[i].fail(illegal_argument("if _id is specified it must not be empty"));
         if (works[i].request.kind != WriteKind::update) continue;
         try {
-            works[i].update = parse_update(works[i].request.source);
+            works[i].update = DocumentUpdate::parse(works[i].request);
         } catch (const ApiError& error) {
             works[i].fail(error);
         }
@@ -314,8 +258,9 @@ awaitable<void> DocumentWriter::run_pipelines(std::vector<Work>& works) {
 /// The documents of one batch that go through one pipeline together.
 class DocumentWriter::PipelineBatch {
   public:
-    PipelineBatch(const CompiledPipeline& compiled, std::string timestamp)
-        : executor_(compiled.set, *compiled.pipeline) {
+    PipelineBatch(const CompiledPipeline& compiled, std::string timestamp,
+                  const std::string& failure_type)
+        : failure_type_(failure_type), executor_(compiled.set, *compiled.pipeline) {
         executor_.set_timestamp(std::move(timestamp));
     }
 
@@ -326,11 +271,9 @@ class DocumentWriter::PipelineBatch {
         document::JsonOptions options;
         options.borrow_text = true;
         if (!parser_.parse(work.document(), arena_, source, error, options))
-            return work.fail(
-                {400, "document_parsing_exception", "failed to parse: " + error.text()});
+            return work.fail({400, failure_type_, "failed to parse: " + error.text()});
         if (!source.is_object()) {
-            return work.fail({400, "document_parsing_exception",
-                              "failed to parse: a document must be an object"});
+            return work.fail({400, failure_type_, "failed to parse: a document must be an object"});
         }
         Document& made = documents_.emplace_back(arena_);
         made.original = work.document();
@@ -403,6 +346,7 @@ class DocumentWriter::PipelineBatch {
         return true;
     }
 
+    const std::string& failure_type_;  ///< of what is no document
     Arena arena_;
     document::JsonParser parser_;
     std::deque<Document> documents_;
@@ -428,7 +372,8 @@ awaitable<void> DocumentWriter::run_pipeline(const std::string& id, std::vector<
         co_return;
     }
     const auto begin = std::chrono::steady_clock::now();
-    PipelineBatch batch(compiled, timestamp(node_.now()));
+    const std::string failure_type = parsing_failure(node_.compat);
+    PipelineBatch batch(compiled, timestamp(node_.now()), failure_type);
     for (Work* work : group)
         batch.add(*work);
     const std::vector<Work*> moved = co_await batch.run();
@@ -451,9 +396,19 @@ void DocumentWriter::store(std::vector<Work>& works) {
             work.answer.index = work.target->index;
             if (!work.target->exists) throw index_not_found(work.target->index);
             if (work.answer.id.empty()) work.answer.id = make_document_id();
+            if (!work.update && work.has_document())
+                mapper_.map(work.answer.index, work.answer.id, work.request.source,
+                            work.request.templates);
             if (work.update) {
                 flush(pending);  // it reads what was written before it
                 update(work);
+            } else if (work.request.kind == WriteKind::remove && has_shards(work)) {
+                if (writes_to(pending, work)) flush(pending);
+                if (in_other_shard(work)) {
+                    leave(work);
+                } else {
+                    pending.push_back(&work);
+                }
             } else if (work.has_internal_version()) {
                 flush(pending);
                 pin_version(work);
@@ -501,18 +456,36 @@ io::WriteItem item_of(const WriteRequest& request, const WriteAnswer& answer) {
     return item;
 }
 
-void take_result(WriteAnswer& answer, const io::ItemResult& result) {
+/// "[1:7] " before a reason.
+std::string without_place(const std::string& reason) {
+    const std::size_t end = reason.find("] ");
+    const bool placed = reason.starts_with('[') && end != std::string::npos &&
+                        reason.find_first_not_of("0123456789:", 1) == end;
+    return placed ? reason.substr(end + 2) : reason;
+}
+
+/// The index speaks as Elasticsearch 8 does.
+ApiError error_of(const io::ItemResult& result, const Compat& compat) {
+    const std::string type = parsing_failure(compat);
+    if (result.error_type != parsing_failure({}) || type == result.error_type)
+        return {result.status, result.error_type, result.error_reason};
+    return {result.status, type, without_place(result.error_reason)};
+}
+
+void take_result(WriteAnswer& answer, const io::ItemResult& result, const Compat& compat) {
     answer.status = result.status;
     answer.result = result.result;
     answer.version = result.version;
     answer.seq_no = result.seq_no;
     if (result.error_type.empty()) return;
-    ApiError error(result.status, result.error_type, result.error_reason);
+    ApiError error = error_of(result, compat);
     if (result.status == 409) {
         error.with_text("index_uuid", "_na_")
             .with_text("shard", "0")
             .with_text("index", answer.index);
     }
+    if (!result.cause_type.empty())
+        error.with("caused_by", ApiError(400, result.cause_type, result.cause_reason).object());
     answer.error = std::move(error);
 }
 
@@ -524,23 +497,14 @@ ApiError document_missing(const WriteAnswer& answer) {
 }
 
 void check_condition(const WriteRequest& request, const io::StoredDocument& current) {
-    if (request.if_seq_no < 0 || request.if_seq_no == current.seq_no) return;
+    const bool holds =
+        request.if_seq_no == current.seq_no && request.if_primary_term == kPrimaryTerm;
+    if (request.if_seq_no < 0 || holds) return;
     throw ApiError(409, "version_conflict_engine_exception",
                    "[" + current.id + "]: version conflict, required seqNo [" +
                        std::to_string(request.if_seq_no) + "], primary term [" +
                        std::to_string(request.if_primary_term) + "]. current document has seqNo [" +
                        std::to_string(current.seq_no) + "] and primary term [1]");
-}
-
-/// The document with the changes; nothing when it stays as it is.
-std::optional<std::string> updated(const Update& update, const std::string& source) {
-    Arena arena;
-    const auto old = parse_stored(source, arena);
-    const auto changes = parse_stored(update.doc, arena);
-    if (!old || !changes) throw parsing_error("the stored document is no JSON; index it again");
-    const Value now = merged(*old, *changes, arena);
-    if (update.detect_noop && document::equal(*old, now)) return std::nullopt;
-    return json_text(now);
 }
 
 }  // namespace
@@ -563,7 +527,7 @@ void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>
     try {
         node_.store->bulk(index, items, results);
         for (std::size_t i = 0; i < works.size(); ++i) {
-            take_result(works[i]->answer, results[i]);
+            take_result(works[i]->answer, results[i], node_.compat);
             works[i]->done = true;
         }
     } catch (const Error& error) {
@@ -571,6 +535,39 @@ void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>
         for (Work* work : works)
             work->fail(unavailable(error));
     }
+}
+
+/// One of them is about the same document.
+bool DocumentWriter::writes_to(const std::vector<Work*>& pending, const Work& work) {
+    return std::any_of(pending.begin(), pending.end(), [&](const Work* other) {
+        return other->answer.id == work.answer.id && other->answer.index == work.answer.index;
+    });
+}
+
+/// The index answers as if it had several.
+bool DocumentWriter::has_shards(const Work& work) const {
+    const auto metadata = node_.indices->metadata(work.answer.index);
+    return metadata && metadata->shards > 1;
+}
+
+/// The document is there, but the request's routing leads to another shard than it is in.
+bool DocumentWriter::in_other_shard(const Work& work) const {
+    const auto current = node_.store->get(work.answer.index, work.answer.id);
+    return current && !leads_to(work, *current);
+}
+
+bool DocumentWriter::leads_to(const Work& work, const io::StoredDocument& document) const {
+    const auto metadata = node_.indices->metadata(work.answer.index);
+    return !metadata || metadata->finds(document.id, document.routing, work.request.routing);
+}
+
+/// A delete that finds nothing.
+void DocumentWriter::leave(Work& work) {
+    work.answer.status = 404;
+    work.answer.result = "not_found";
+    work.answer.version = 1;
+    work.answer.seq_no = kUnassigned;
+    work.done = true;
 }
 
 void DocumentWriter::pin_version(Work& work) {
@@ -590,12 +587,14 @@ void DocumentWriter::update(Work& work) {
     const WriteRequest& request = work.request;
     WriteAnswer& answer = work.answer;
     for (int attempt = 0; !work.done; ++attempt) {
-        const auto current = node_.store->get(answer.index, answer.id, true);
+        auto current = node_.store->get(answer.index, answer.id, true);
+        if (current && !leads_to(work, *current)) current.reset();
         if (!current && work.update->inserted().empty()) throw document_missing(answer);
         if (current) check_condition(request, *current);
-        const auto source = current ? updated(*work.update, current->source)
+        const auto source = current ? work.update->apply(current->source)
                                     : std::optional<std::string>(work.update->inserted());
         if (source) {
+            mapper_.map(answer.index, answer.id, *source);
             io::WriteItem item = item_of(request, answer);
             item.source = *source;
             item.op = current ? io::WriteOp::index : io::WriteOp::create;
@@ -607,7 +606,7 @@ void DocumentWriter::update(Work& work) {
             std::vector<io::ItemResult> results;
             node_.store->bulk(answer.index, std::span(&item, 1), results);
             if (results[0].status == 409 && attempt < request.retry_on_conflict) continue;
-            take_result(answer, results[0]);
+            take_result(answer, results[0], node_.compat);
         } else {
             answer.status = 200;
             answer.result = "noop";

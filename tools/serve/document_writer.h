@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/index.h"
 #include "engine/io/sink.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/field_mapper.h"
 #include "tools/serve/node.h"
 #include "tools/serve/source_filter.h"
 
@@ -32,6 +34,7 @@ struct WriteRequest {
     bool require_alias = false;
     bool require_data_stream = false;  ///< always refused: there are none
     std::string source;         ///< the document; for an update its body {"doc", "upsert", ...}
+    TemplateNames templates;    ///< of a bulk's action, for fields that are not mapped yet
     int retry_on_conflict = 0;  ///< of an update
     std::optional<SourceFilter> source_in_answer;  ///< of an update
 };
@@ -46,6 +49,9 @@ struct WriteOptions {
     /// Throws ApiError 400.
     static WriteOptions from(const Parameters& query);
 };
+
+/// The type of the error of a document that cannot be read, as that product calls it.
+std::string parsing_failure(const Compat& compat);
 
 /// "internal", "external", "external_gt", "external_gte"; nothing for another name.
 std::optional<io::VersionType> version_type(std::string_view name);
@@ -72,7 +78,10 @@ class DocumentWriter {
     /// For `request`, whose sender must be allowed to write where its documents go. Both outlive
     /// the writer. Throws ApiError 400 for what its query string says.
     DocumentWriter(Node& node, const Request& request)
-        : node_(node), request_(request), options_(WriteOptions::from(request.query)) {}
+        : node_(node),
+          request_(request),
+          options_(WriteOptions::from(request.query)),
+          mapper_(*node.indices) {}
 
     /// One answer for each, in order; requests are done in order. Does not throw for what is wrong
     /// with one of them.
@@ -95,6 +104,11 @@ class DocumentWriter {
     void flush(std::vector<Work*>& pending);
     void write_to(const std::string& index, const std::vector<Work*>& works);
     void refresh(const std::vector<Work>& works) const;
+    static bool writes_to(const std::vector<Work*>& pending, const Work& work);
+    bool has_shards(const Work& work) const;
+    bool in_other_shard(const Work& work) const;
+    bool leads_to(const Work& work, const io::StoredDocument& document) const;
+    static void leave(Work& work);
     void pin_version(Work& work);
     void update(Work& work);
     static std::string shown(const Work& work, const std::string& source);
@@ -105,6 +119,7 @@ class DocumentWriter {
     const Request& request_;
     WriteOptions options_;
     std::map<std::string, WriteTarget> targets_;
+    FieldMapper mapper_;
     std::int64_t ingest_millis_ = -1;
 };
 

@@ -313,9 +313,7 @@ std::string ignored(const std::string& option, const std::string& value) {
     if (is_in(kUnknown)) return option;
     if (is_in(kAnalyzers)) return value == "standard" || value == "default" ? "" : with_value;
     if (option == "format") return reads_date_format(value) ? "" : with_value;
-    const bool off = (option == "dynamic" || option == "coerce") && value == "false";
-    const bool bytes = option == "element_type" && value == "byte";
-    return off || bytes ? with_value : "";
+    return option == "element_type" && value == "byte" ? with_value : "";
 }
 
 void note_ignored(const JsonTree& field, const std::string& path,

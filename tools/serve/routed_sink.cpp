@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "tools/serve/field_mapper.h"
+
 namespace penstock::serve {
 
 namespace {
@@ -47,6 +49,7 @@ class RoutedSink final : public io::Sink {
                std::string final_pipeline, bool confined)
         : inner_(std::move(inner)),
           indices_(indices),
+          mapper_(indices),
           final_pipeline_(std::move(final_pipeline)),
           confined_(confined) {
         known_.emplace(dest, Destination{dest, {}});
@@ -59,8 +62,10 @@ class RoutedSink final : public io::Sink {
         std::vector<io::ItemResult> all(items.size());
         for (std::size_t i = 0; i < items.size(); ++i) {
             const Destination& destination = find(items[i].index);
-            if (destination.refusal) {
-                all[i] = refused(items[i], *destination.refusal);
+            std::optional<ApiError> refusal = destination.refusal;
+            if (!refusal) refusal = map(items[i], destination.index);
+            if (refusal) {
+                all[i] = refused(items[i], *refusal);
                 continue;
             }
             accepted.push_back(items[i]);
@@ -89,6 +94,17 @@ class RoutedSink final : public io::Sink {
         return known_.emplace(name, std::move(made)).first->second;
     }
 
+    /// Its new fields; says why it cannot be written because of them.
+    std::optional<ApiError> map(const io::WriteItem& item, const std::string& index) {
+        if (item.op == io::WriteOp::remove) return std::nullopt;
+        try {
+            mapper_.map(index, item.id, item.source);
+        } catch (const ApiError& error) {
+            return error;
+        }
+        return std::nullopt;
+    }
+
     std::string resolve(const std::string& name) {
         if (confined_) {
             throw ApiError(403, "security_exception",
@@ -109,6 +125,7 @@ class RoutedSink final : public io::Sink {
 
     std::unique_ptr<io::Sink> inner_;
     IndexRegistry& indices_;
+    FieldMapper mapper_;
     std::string final_pipeline_;
     bool confined_;
     std::map<std::string, Destination, std::less<>> known_;

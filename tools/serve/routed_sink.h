@@ -14,7 +14,8 @@ namespace penstock::serve {
 /// now goes where a single write to that name would: through an alias to its write index, to an
 /// index that is made when it may be. An index with another final pipeline than `final_pipeline`,
 /// which these documents have been through, refuses them (400). When `confined`, every other index
-/// does (403). Used by one thread at a time; `indices` outlives it.
+/// does (403). New fields are mapped by the templates of their index. Used by one thread at a time;
+/// `indices` outlives it.
 std::unique_ptr<io::Sink> make_routed_sink(std::unique_ptr<io::Sink> inner, IndexRegistry& indices,
                                            std::string dest, std::string final_pipeline,
                                            bool confined);

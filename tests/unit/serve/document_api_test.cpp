@@ -201,6 +201,25 @@ TEST_F(DocumentApi, ADocumentIsFoundByItsRouting) {
     EXPECT_EQ(call("GET", "/one/_doc/1").status, 200);
 }
 
+TEST_F(DocumentApi, ARoutingToAnotherShardFindsNothingToChange) {
+    node.indices->create("maps",
+                         R"({"settings":{"number_of_shards":5,"number_of_routing_shards":5}})");
+    call("PUT", "/maps/_doc/1?routing=5", R"({"a":1})");
+    const Response left = call("DELETE", "/maps/_doc/1?routing=4");
+    EXPECT_EQ(left.status, 404);
+    EXPECT_THAT(left.body, HasSubstr(R"("result":"not_found")"));
+    EXPECT_EQ(call("POST", "/maps/_update/1", R"({"doc":{"a":2}})").status, 404);
+    EXPECT_EQ(call("GET", "/maps/_source/1?routing=5").body, R"({"a":1})");
+    EXPECT_EQ(call("POST", "/maps/_update/1?routing=5", R"({"doc":{"a":2}})").status, 200);
+    const Response bulk = call("POST", "/maps/_bulk",
+                               "{\"index\":{\"_id\":\"2\",\"routing\":\"5\"}}\n{}\n"
+                               "{\"delete\":{\"_id\":\"2\",\"routing\":\"4\"}}\n"
+                               "{\"delete\":{\"_id\":\"2\",\"routing\":\"5\"}}\n");
+    EXPECT_THAT(bulk.body, testing::AllOf(HasSubstr(R"("result":"not_found")"),
+                                          HasSubstr(R"("result":"deleted")")));
+    EXPECT_EQ(call("DELETE", "/maps/_doc/1?routing=5").status, 200);
+}
+
 TEST_F(DocumentApi, OnlySomeIndicesAreMadeByWrites) {
     const auto write = [&](const std::string& index) {
         return call("PUT", "/" + index + "/_doc/1", "{}").body;
@@ -283,6 +302,78 @@ TEST_F(DocumentApi, Updates) {
                 HasSubstr("Validation Failed: 1: script or doc is missing;"));
 }
 
+TEST_F(DocumentApi, UpdatesAreCheckedBeforeTheyAreDone) {
+    call("PUT", "/books/_doc/1", R"({"a":1})");
+    const std::tuple<const char*, const char*, const char*> faults[] = {
+        {"", R"({"docs":{"a":2}})", "[UpdateRequest] unknown field [docs] did you mean [doc]?"},
+        {"", R"({"doc_as_upsert":true})", "2: doc must be specified if doc_as_upsert is enabled"},
+        {"?version=1", R"({"doc":{"a":2}})", "internal versioning can not be used"},
+        {"?version_type=external", R"({"doc":{"a":2}})", "internal versioning can not be used"},
+        {"?if_seq_no=0&if_primary_term=1&retry_on_conflict=2", R"({"doc":{"a":2}})",
+         "compare and write operations can not be retried"},
+        {"?if_seq_no=0&if_primary_term=1", R"({"doc":{"a":2},"doc_as_upsert":true})",
+         "compare and write operations can not be used with upsert"},
+        {"?if_seq_no=0&if_primary_term=1", R"({"doc":{"a":2},"upsert":{}})",
+         "upsert requests don't support `if_seq_no` and `if_primary_term`"},
+    };
+    for (const auto& [query, body, reason] : faults) {
+        const Response refused = call("POST", std::string("/books/_update/1") + query, body);
+        EXPECT_EQ(refused.status, 400) << reason;
+        EXPECT_THAT(refused.body, HasSubstr(reason));
+    }
+    EXPECT_EQ(source("books", "1"), R"({"a":1})");
+    EXPECT_EQ(
+        call("POST", "/books/_update/1", R"({"doc":{"a":2},"if_seq_no":9,"if_primary_term":1})")
+            .status,
+        409)
+        << "a condition may stand in the body";
+    EXPECT_EQ(
+        call("POST", "/books/_update/1?if_seq_no=0&if_primary_term=2", R"({"doc":{"a":2}})").status,
+        409);
+}
+
+TEST_F(DocumentApi, EachOfManyIsShownAsItAsks) {
+    node.indices->create(
+        "books", R"({"mappings":{"properties":{"title":{"type":"keyword","store":true}}}})");
+    call("PUT", "/books/_doc/1", R"({"title":"Emma","year":1815})");
+    const auto shown = [&](const std::string& query, const std::string& one) {
+        const std::string body =
+            call("POST", "/books/_mget" + query, R"({"docs":[{"_id":"1")" + one + "}]}").body;
+        return body.substr(body.find("\"found\""));
+    };
+    const std::string all = R"("_source":{"title":"Emma","year":1815})";
+    const std::string title = R"("fields":{"title":["Emma"]})";
+    EXPECT_EQ(shown("", R"(,"stored_fields":"title")"), R"("found":true,)" + title + "}]}");
+    EXPECT_EQ(shown("?stored_fields=title", ""), R"("found":true,)" + title + "}]}");
+    EXPECT_EQ(shown("?stored_fields=title", R"(,"stored_fields":["title","_source"])"),
+              R"("found":true,)" + all + "," + title + "}]}");
+    EXPECT_EQ(shown("?stored_fields=title,_source", R"(,"stored_fields":["title"])"),
+              R"("found":true,)" + title + "}]}");
+    EXPECT_EQ(shown("?_source=year", R"(,"stored_fields":["title"])"),
+              R"("found":true,"_source":{"year":1815},)" + title + "}]}");
+    EXPECT_EQ(shown("", R"(,"version":1)"), R"("found":true,)" + all + "}]}");
+    EXPECT_THAT(call("POST", "/books/_mget", R"({"docs":[{"_id":"1","version":7}]})").body,
+                HasSubstr("current version [1] is different than the one provided [7]"));
+}
+
+TEST_F(DocumentApi, GetsManyOnlyWithWhatItKnows) {
+    const std::pair<const char*, const char*> faults[] = {
+        {R"({"docs":[{"_id":"1","_routing":"r"}]})", "unknown field [_routing]"},
+        {R"({"docs":[{"_id":"1","_version":1}]})", "unknown field [_version]"},
+        {R"({"docs":[{"_id":"1","fields":["a"]}]})", "expected [stored_fields] instead"},
+        {R"({"docs":["1"]})", "docs array element should include an object"},
+        {R"({"docs":{"_id":"1"}})", "unknown key [docs], expected an array of [docs] or [ids]"},
+        {R"({"documents":[{"_id":"1"}]})", "unknown key [documents]"},
+        {R"({"ids":[{"_id":"1"}]})", "ids array element should only contain ids"},
+        {R"({"ids":[]})", "no documents to get"},
+    };
+    for (const auto& [body, reason] : faults) {
+        const Response refused = call("POST", "/books/_mget", body);
+        EXPECT_EQ(refused.status, 400) << body;
+        EXPECT_THAT(refused.body, HasSubstr(reason));
+    }
+}
+
 TEST_F(DocumentApi, GetsMany) {
     call("PUT", "/books/_doc/1", R"({"a":1,"b":2})");
     EXPECT_EQ(
@@ -298,6 +389,45 @@ TEST_F(DocumentApi, GetsMany) {
     EXPECT_THAT(call("POST", "/_mget", "{}").body, HasSubstr("no documents to get"));
     EXPECT_THAT(call("POST", "/_mget", R"({"docs":[{"_id":"1"}]})").body,
                 HasSubstr("index is missing for doc 0"));
+}
+
+TEST_F(DocumentApi, SaysWhyAValueDoesNotFitItsField) {
+    node.indices->create("books", R"({"mappings":{"properties":{"year":{"type":"integer"}}}})");
+    const Response refused = call("PUT", "/books/_doc/1", R"({"year":"soon"})");
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(refused.body,
+                HasSubstr(R"("type":"document_parsing_exception","reason":"[1:9] failed to parse )"
+                          R"(field [year] of type [integer] in document with id '1'. Preview of )"
+                          R"(field's value: 'soon'","caused_by":{"type":)"
+                          R"("number_format_exception","reason":"For input string: \"soon\""})"));
+}
+
+TEST_F(DocumentApi, ABadDocumentIsCalledAsTheProductCallsIt) {
+    node.indices->create("books", R"({"mappings":{"properties":{"year":{"type":"integer"}}}})");
+    const auto said = [&](const char* document, const char* query = "") {
+        return call("PUT", std::string("/books/_doc/1") + query, document).body;
+    };
+    const std::string fits = R"("reason":"failed to parse field [year] of type [integer])";
+    EXPECT_THAT(said("{"), HasSubstr(R"("type":"document_parsing_exception","reason":"failed to)"));
+    EXPECT_THAT(said("[]"), HasSubstr(R"("type":"document_parsing_exception")"));
+    node.compat = Compat::parse("opensearch:3");
+    for (const char* document : {"{", "[]", R"({"year":1,"year":2})"})
+        EXPECT_THAT(said(document), HasSubstr(R"("type":"mapper_parsing_exception")")) << document;
+    EXPECT_THAT(said(R"({"year":"x"})"), HasSubstr(R"("type":"mapper_parsing_exception",)" + fits));
+    node.compat = Compat::parse("elasticsearch:7");
+    EXPECT_THAT(said(R"({"year":"x"})", "?pipeline=a2"),
+                HasSubstr(R"("type":"mapper_parsing_exception",)" + fits));
+}
+
+TEST_F(DocumentApi, SaysWhatARequestLacks) {
+    EXPECT_THAT(call("PUT", "/books/_doc/1?version_type=external_gte", "{}").body,
+                HasSubstr("Validation Failed: 1: illegal version value [-1] for version type "
+                          "[EXTERNAL_GTE];"));
+    EXPECT_EQ(call("PUT", "/books/_doc/1?version_type=external&version=0", "{}").status, 201);
+    EXPECT_THAT(call("GET", "/books/_source/1?_source=false").body,
+                HasSubstr("fetching source can not be disabled"));
+    EXPECT_THAT(call("POST", "/books/_mget").body,
+                HasSubstr("request body or source parameter is required"));
 }
 
 // ---- bulk
@@ -355,6 +485,14 @@ TEST_F(DocumentApi, BulkSaysWhatIsWrongWithTheRequest) {
         {"{\"index\":1}\n{}\n", "expected START_OBJECT"},
         {"{\"index\":{\"nonsense\":1}}\n{}\n",
          "Action/metadata line [1] contains an unknown parameter [nonsense]"},
+        {"{\"index\":{\"_index\":\"a\",\"_routing\":\"r\"}}\n{}\n",
+         "contains an unknown parameter [_routing]"},
+        {"{\"index\":{\"_index\":\"a\",\"_id\":\"1\",\"version\":3}}\n{}\n",
+         "1: internal versioning can not be used for optimistic concurrency control"},
+        {"{\"delete\":{\"_index\":\"a\",\"_id\":\"1\",\"version_type\":\"external\"}}\n",
+         "1: illegal version value [-1] for version type [EXTERNAL]"},
+        {"{\"update\":{\"_index\":\"a\",\"_id\":\"1\",\"if_seq_no\":3}}\n{}\n",
+         "1: ifSeqNo is set, but primary term is [0]"},
         {"{\"index\":{}}\n{}\n", "index is missing"},
         {"{\"delete\":{\"_index\":\"a\"}}\n", "id is missing"},
         {"{\"index\":{\"_index\":\"a\"}}\n", "has no document behind it"},
