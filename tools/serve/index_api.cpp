@@ -1,17 +1,14 @@
-// Indices, their settings, mappings and aliases, and templates for them.
+// Indices, their settings, mappings and aliases.
 #include <algorithm>
-#include <functional>
 
 #include "engine/document/json_writer.h"
-#include "engine/runtime/await.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
+#include "tools/serve/index_routes.h"
 #include "tools/serve/index_settings.h"
-#include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
 #include "tools/serve/node.h"
-#include "tools/serve/response_format.h"
 #include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
@@ -19,76 +16,6 @@ namespace penstock::serve {
 namespace {
 
 using document::JsonWriter;
-
-/// What answers a request on the blocking pool.
-using Work = Response (*)(Node&, const Request&, const std::string& body);
-
-boost::asio::awaitable<Response> run(Node& node, Request& request, Work work) {
-    std::string body = co_await request.body->read_all();
-    if (!body.empty() && is_yaml(request)) body = yaml_to_json(body);
-    co_return co_await runtime::call_on(node.runtime->blocking(),
-                                        [&] { return work(node, request, body); });
-}
-
-/// Parameters that concern clusters of several nodes, or waiting for them.
-std::vector<std::string> with_common(std::vector<std::string> more) {
-    for (const char* name :
-         {"master_timeout", "cluster_manager_timeout", "timeout", "wait_for_active_shards",
-          "expand_wildcards", "ignore_unavailable", "allow_no_indices", "include_type_name",
-          "local", "flat_settings", "include_defaults"})
-        more.emplace_back(name);
-    return more;
-}
-
-class Routes {
-  public:
-    Routes(Router& router, Node& node) : router_(router), node_(node) {}
-    void add(std::string_view methods, std::string_view pattern, Work work,
-             std::vector<std::string> parameters = {}) {
-        Node& node = node_;
-        router_.add(
-            methods, pattern, [&node, work](Request& request) { return run(node, request, work); },
-            with_common(std::move(parameters)));
-    }
-
-  private:
-    Router& router_;
-    Node& node_;
-};
-
-Response acknowledged() {
-    return Response::json(R"({"acknowledged":true})");
-}
-
-/// Says what the mappings in `body` (or below `template` in it) ask for in vain.
-Response with_warnings(Response response, const Node& node, const JsonTree& body) {
-    const JsonTree* inner = body.find("template");
-    const JsonTree* mappings = (inner == nullptr ? body : *inner).find("mappings");
-    if (mappings == nullptr) return response;
-    for (const std::string& text : ignored_options(normalise_mappings(*mappings)))
-        add_warning(response, node.compat, text);
-    return response;
-}
-
-std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed = true) {
-    return node.indices->expand(
-        request.part("index"),
-        within_rights(request, ExpandOptions::from(request.query, none_allowed)));
-}
-
-IndexMetadata need(Node& node, const std::string& index) {
-    auto metadata = node.indices->metadata(index);
-    if (!metadata) throw index_not_found(index);
-    return *metadata;
-}
-
-void shards(JsonWriter& json, std::size_t count, std::size_t failed = 0) {
-    json.member_object("_shards", [&] {
-        json.member("total", count);
-        json.member("successful", count - failed);
-        json.member("failed", failed);
-    });
-}
 
 std::string settings_json(const Request& request, const IndexMetadata& metadata,
                           std::string_view names) {
@@ -149,7 +76,7 @@ Response get_index(Node& node, const Request& request, const std::string&) {
     JsonWriter json(out);
     json.object([&] {
         for (const std::string& index : indices_of(node, request)) {
-            const IndexMetadata metadata = need(node, index);
+            const IndexMetadata metadata = need_metadata(node, index);
             json.member_object(index, [&] {
                 json.member_raw("aliases", aliases_json(metadata));
                 json.member_raw("mappings", node.indices->effective_mappings(index));
@@ -201,7 +128,7 @@ Response get_settings(Node& node, const Request& request, const std::string&) {
     JsonWriter json(out);
     json.object([&] {
         for (const std::string& index : indices_of(node, request)) {
-            const IndexMetadata metadata = need(node, index);
+            const IndexMetadata metadata = need_metadata(node, index);
             json.member_object(index, [&] {
                 json.member_raw("settings", settings_json(request, metadata, request.part("name")));
                 if (request.query.flag("include_defaults")) json.member_raw("defaults", "{}");
@@ -220,7 +147,8 @@ Response put_settings(Node& node, const Request& request, const std::string& bod
             continue;
         }
         FlatSettings changes = flatten_settings(JsonTree::parse(body));
-        const FlatSettings known = flatten_settings(JsonTree::parse(need(node, index).settings));
+        const FlatSettings known =
+            flatten_settings(JsonTree::parse(need_metadata(node, index).settings));
         std::erase_if(changes, [&](const auto& change) { return known.contains(change.first); });
         node.indices->put_settings(index, nest_settings(changes).json());
     }
@@ -277,7 +205,7 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
             // A damaged index keeps nobody from the aliases of the others.
             const auto readable = all ? node.indices->readable(index) : nullptr;
             if (all && !readable) continue;
-            const IndexMetadata metadata = all ? *readable : need(node, index);
+            const IndexMetadata metadata = all ? *readable : need_metadata(node, index);
             std::vector<std::pair<std::string, std::string>> aliases;
             for (const auto& alias : metadata.aliases) {
                 if (alias_wanted(patterns, alias.first)) aliases.push_back(alias);
@@ -320,7 +248,7 @@ void remove_aliases(Node& node, const std::vector<std::string>& indices,
                     std::vector<AliasChange>& changes) {
     const std::size_t before = changes.size();
     for (const std::string& index : indices) {
-        for (const auto& [alias, content] : need(node, index).aliases) {
+        for (const auto& [alias, content] : need_metadata(node, index).aliases) {
             if (alias_wanted(patterns, alias))
                 changes.push_back({AliasChange::Kind::remove, index, alias, {}});
         }
@@ -423,7 +351,7 @@ Response refresh(Node& node, const Request& request, const std::string&) {
     const std::size_t count = indices_of(node, request).size();
     std::string out;
     JsonWriter json(out);
-    json.object([&] { shards(json, count); });
+    json.object([&] { write_shards(json, count); });
     return Response::json(std::move(out));
 }
 
@@ -453,161 +381,7 @@ Response close_index(Node& node, const Request& request, const std::string&) {
     return Response::json(std::move(out));
 }
 
-struct Statistics {
-    std::uint64_t docs = 0;
-    std::uint64_t bytes = 0;
-    int contexts = 0;
-};
-
-void write_statistics(JsonWriter& json, const Statistics& statistics) {
-    for (const char* part : {"primaries", "total"}) {
-        json.member_object(part, [&] {
-            json.member_object("docs", [&] {
-                json.member("count", statistics.docs);
-                json.member("deleted", 0);
-                json.member("total_size_in_bytes", statistics.bytes);
-            });
-            json.member_object("store", [&] {
-                json.member("size_in_bytes", statistics.bytes);
-                json.member("total_data_set_size_in_bytes", statistics.bytes);
-                json.member("reserved_in_bytes", 0);
-            });
-            json.member_object("search",
-                               [&] { json.member("open_contexts", statistics.contexts); });
-        });
-    }
-}
-
-Response index_stats(Node& node, const Request& request, const std::string&) {
-    // What is damaged has no numbers, and keeps nobody from those of the others.
-    const std::vector<IndexState> states = index_states(node, indices_of(node, request));
-    std::map<std::string, Statistics> all;
-    Statistics sum;
-    for (const IndexState& state : states) {
-        if (state.damaged) continue;
-        const Statistics one{state.info.docs, state.info.bytes,
-                             node.indices->open_contexts(state.name)};
-        all.emplace(state.name, one);
-        sum.docs += one.docs;
-        sum.bytes += one.bytes;
-        sum.contexts += one.contexts;
-    }
-    std::string out;
-    JsonWriter json(out);
-    json.object([&] {
-        shards(json, states.size(), count_damaged(states));
-        json.member_object("_all", [&] { write_statistics(json, sum); });
-        json.member_object("indices", [&] {
-            for (const IndexState& state : states) {
-                if (state.damaged) continue;
-                json.member_object(state.name, [&] {
-                    json.member("uuid", state.metadata->uuid);
-                    json.member("health", "green");
-                    json.member("status", "open");
-                    write_statistics(json, all.at(state.name));
-                });
-            }
-        });
-    });
-    return Response::json(std::move(out));
-}
-
-// ---- Templates
-
-template <TemplateKind kind>
-Response put_template(Node& node, const Request& request, const std::string& body) {
-    if (body.empty()) throw parsing_error("request body is required");
-    node.indices->templates().put(kind, request.part("name"), body,
-                                  request.query.flag("create", false));
-    return with_warnings(acknowledged(), node, JsonTree::parse(body));
-}
-
-std::vector<StoredTemplate> find_templates(Node& node, const Request& request, TemplateKind kind) {
-    std::vector<StoredTemplate> found;
-    const std::vector<std::string> patterns = split_list(request.part("name"));
-    if (patterns.empty()) return node.indices->templates().match(kind, "");
-    for (const std::string& pattern : patterns) {
-        for (StoredTemplate& one : node.indices->templates().match(kind, pattern))
-            found.push_back(std::move(one));
-    }
-    return found;
-}
-
-bool names_one(const Request& request) {
-    const std::string& name = request.part("name");
-    return !name.empty() && name.find('*') == std::string::npos;
-}
-
-template <TemplateKind kind>
-Response get_templates(Node& node, const Request& request, const std::string&) {
-    constexpr bool composable = kind == TemplateKind::composable;
-    const std::vector<StoredTemplate> found = find_templates(node, request, kind);
-    if (found.empty() && names_one(request))
-        throw resource_not_found(
-            (composable ? "index template matching [" : "component template matching [") +
-            request.part("name") + "] not found");
-    std::string out;
-    JsonWriter json(out);
-    json.object([&] {
-        json.member_array(composable ? "index_templates" : "component_templates", [&] {
-            for (const StoredTemplate& one : found) {
-                json.object([&] {
-                    json.member("name", one.name);
-                    json.member_raw(composable ? "index_template" : "component_template", one.json);
-                });
-            }
-        });
-    });
-    return Response::json(std::move(out));
-}
-
-Response get_legacy_templates(Node& node, const Request& request, const std::string&) {
-    const std::vector<StoredTemplate> found = find_templates(node, request, TemplateKind::legacy);
-    std::string out;
-    JsonWriter json(out);
-    json.object([&] {
-        for (const StoredTemplate& one : found) {
-            JsonTree shown = JsonTree::parse(R"({"order":0})");
-            shown.merge(JsonTree::parse(one.json));
-            for (const char* part : {"settings", "mappings", "aliases"})
-                shown.at(part);
-            shown.set("settings", nest_settings(flatten_settings(*shown.find("settings"))));
-            json.member_raw(one.name, shown.json());
-        }
-    });
-    return Response::json(std::move(out), found.empty() && names_one(request) ? 404 : 200);
-}
-
-template <TemplateKind kind>
-Response template_exists(Node& node, const Request& request, const std::string&) {
-    return Response::text("", find_templates(node, request, kind).empty() ? 404 : 200);
-}
-
-template <TemplateKind kind>
-Response delete_template(Node& node, const Request& request, const std::string&) {
-    const std::vector<StoredTemplate> found = find_templates(node, request, kind);
-    if (found.empty() && names_one(request)) {
-        const std::string& name = request.part("name");
-        throw kind == TemplateKind::component
-            ? resource_not_found("component_template [" + name + "] missing")
-            : ApiError(404, "index_template_missing_exception",
-                       "index_template [" + name + "] missing");
-    }
-    for (const StoredTemplate& one : found)
-        node.indices->templates().remove(kind, one.name);
-    return acknowledged();
-}
-
-template <TemplateKind kind>
-void add_templates(Routes& routes, const std::string& path, Work get) {
-    routes.add("PUT POST", path + "/{name}", put_template<kind>, {"create", "cause", "order"});
-    routes.add("GET", path, get);
-    routes.add("GET", path + "/{name}", get);
-    routes.add("HEAD", path + "/{name}", template_exists<kind>);
-    routes.add("DELETE", path + "/{name}", delete_template<kind>);
-}
-
-void add_aliases(Routes& routes) {
+void add_aliases(IndexRoutes& routes) {
     routes.add("POST", "/_aliases", update_aliases);
     for (const std::string path : {"/_alias", "/_aliases"}) {
         if (path == "/_alias") routes.add("GET", path, get_alias);
@@ -619,7 +393,7 @@ void add_aliases(Routes& routes) {
     }
 }
 
-void add_maintenance(Routes& routes) {
+void add_maintenance(IndexRoutes& routes) {
     for (const std::string index : {"", "/{index}"}) {
         routes.add("GET POST", index + "/_refresh", refresh);
         routes.add("GET POST", index + "/_flush", refresh, {"force", "wait_if_ongoing"});
@@ -628,10 +402,6 @@ void add_maintenance(Routes& routes) {
                    {"fielddata", "query", "request", "fields"});
         routes.add("POST", index + "/_forcemerge", force_merge,
                    {"max_num_segments", "only_expunge_deletes", "flush", "wait_for_completion"});
-        for (const std::string metric : {"", "/{metric}"})
-            routes.add("GET", index + "/_stats" + metric, index_stats,
-                       {"level", "fields", "groups", "forbid_closed_indices",
-                        "include_segment_file_sizes", "completion_fields", "fielddata_fields"});
     }
     routes.add("POST", "/{index}/_open", open_index);
     routes.add("POST", "/{index}/_close", close_index);
@@ -640,7 +410,7 @@ void add_maintenance(Routes& routes) {
 }  // namespace
 
 void add_index_routes(Router& router, Node& node) {
-    Routes routes(router, node);
+    IndexRoutes routes(router, node);
     routes.add("PUT", "/{index}", create_index);
     routes.add("GET", "/{index}", get_index, {"features", "human"});
     routes.add("HEAD", "/{index}", index_exists);
@@ -656,11 +426,8 @@ void add_index_routes(Router& router, Node& node) {
     routes.add("PUT POST", "/{index}/_mappings", put_mapping, {"write_index_only"});
     add_aliases(routes);
     add_maintenance(routes);
-    add_templates<TemplateKind::composable>(routes, "/_index_template",
-                                            get_templates<TemplateKind::composable>);
-    add_templates<TemplateKind::component>(routes, "/_component_template",
-                                           get_templates<TemplateKind::component>);
-    add_templates<TemplateKind::legacy>(routes, "/_template", get_legacy_templates);
+    add_template_routes(routes);
+    add_index_stats_routes(routes);
 }
 
 }  // namespace penstock::serve
