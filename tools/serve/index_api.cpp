@@ -1,5 +1,7 @@
 // Indices, their settings, mappings and aliases.
 #include <algorithm>
+#include <cstddef>
+#include <set>
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
@@ -28,11 +30,7 @@ std::string settings_json(const Request& request, const IndexMetadata& metadata,
             });
         });
     }
-    if (!request.query.flag("flat_settings")) return nest_settings(settings).json();
-    JsonTree flat;
-    for (const auto& [name, value] : settings)
-        flat.set(name, JsonTree::leaf(value));
-    return flat.json();
+    return shown_settings(settings, request.query.flag("flat_settings")).json();
 }
 
 std::string aliases_json(const IndexMetadata& metadata) {
@@ -48,18 +46,27 @@ std::string aliases_json(const IndexMetadata& metadata) {
 // ---- Indices
 
 /// What is written to an alias goes to its index: whoever makes one must have a say over its name.
-void authorize_aliases(const Request& request, const std::string& body) {
-    if (body.empty()) return;
-    const JsonTree index = JsonTree::parse(body);
+void authorize_aliases(Node& node, const Request& request, const JsonTree& index) {
     if (const JsonTree* aliases = index.find("aliases")) {
         for (const auto& [alias, content] : aliases->members())
-            authorize_alias(request, alias);
+            authorize_alias(request, node.indices->resolve_names(alias));
     }
+}
+
+/// Mappings may have the type around them only where a request says that they do.
+void refuse_types(const Request& request, const JsonTree& mappings, const std::string& reason) {
+    if (is_typed(mappings) && !request.query.flag("include_type_name", false))
+        throw illegal_argument(reason);
 }
 
 Response create_index(Node& node, const Request& request, const std::string& body) {
     const std::string& name = request.part("index");
-    authorize_aliases(request, body);
+    const JsonTree given = JsonTree::parse(body);
+    authorize_aliases(node, request, given);
+    if (const JsonTree* mappings = given.find("mappings"))
+        refuse_types(request, *mappings,
+                     "The mapping definition cannot be nested under a type [_doc] unless "
+                     "include_type_name is set to true.");
     node.indices->create(name, body);
     std::string out;
     JsonWriter json(out);
@@ -68,7 +75,7 @@ Response create_index(Node& node, const Request& request, const std::string& bod
         json.member("shards_acknowledged", true);
         json.member("index", name);
     });
-    return with_warnings(Response::json(std::move(out)), node, JsonTree::parse(body));
+    return with_warnings(Response::json(std::move(out)), node, given);
 }
 
 Response get_index(Node& node, const Request& request, const std::string&) {
@@ -174,28 +181,83 @@ Response get_mapping(Node& node, const Request& request, const std::string&) {
 
 Response put_mapping(Node& node, const Request& request, const std::string& body) {
     if (body.empty()) throw action_validation({"mapping source is missing"});
+    const JsonTree mappings = JsonTree::parse(body);
+    const bool types_gone = !node.compat.is_elasticsearch() || node.compat.major >= 8;
+    refuse_types(request, mappings,
+                 types_gone ? "Types cannot be provided in put mapping requests"
+                            : "Types cannot be provided in put mapping requests, unless the "
+                              "include_type_name parameter is set to true.");
     for (const std::string& index : indices_of(node, request, false))
         node.indices->put_mappings(index, body);
     JsonTree whole;
-    whole.set("mappings", JsonTree::parse(body));
+    whole.set("mappings", mappings);
     return with_warnings(acknowledged(), node, whole);
 }
 
 // ---- Aliases
 
-bool alias_wanted(const std::vector<std::string>& patterns, const std::string& alias) {
-    return patterns.empty() ||
-           std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-               return pattern == "_all" || matches_wildcard(pattern, alias);
-           });
+/// Names and patterns of aliases as a request lists them: what "-NAME" fits behind a pattern is
+/// left out again.
+class AliasPatterns {
+  public:
+    explicit AliasPatterns(std::string_view list) : parts_(split_list(list)) {
+        const auto pattern = std::find_if(parts_.begin(), parts_.end(), is_pattern);
+        first_pattern_ = static_cast<std::size_t>(pattern - parts_.begin());
+    }
+
+    bool empty() const { return parts_.empty(); }
+
+    bool want(const std::string& alias) const {
+        bool wanted = parts_.empty();
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            const std::string_view part = parts_[i];
+            if (excludes(i)) {
+                wanted = wanted && !fits_pattern(part.substr(1), alias);
+            } else {
+                wanted = wanted || fits_pattern(part, alias);
+            }
+        }
+        return wanted;
+    }
+
+    /// What is asked for by its name, is not left out again, and is not among those `found`.
+    std::set<std::string> missing(const std::set<std::string>& found) const {
+        std::set<std::string> names;
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            if (!is_pattern(parts_[i]) && !excludes(i) && want(parts_[i]) &&
+                !found.contains(parts_[i]))
+                names.insert(parts_[i]);
+        }
+        return names;
+    }
+
+  private:
+    bool excludes(std::size_t i) const { return i > first_pattern_ && parts_[i].front() == '-'; }
+
+    std::vector<std::string> parts_;
+    std::size_t first_pattern_ = 0;
+};
+
+std::string joined(const std::set<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names)
+        list += (list.empty() ? "" : ",") + name;
+    return list;
+}
+
+/// What was found, with an error beside it.
+Response with_missing(const std::string& found, const std::set<std::string>& missing) {
+    JsonTree answer;
+    answer.set("error", JsonTree::text((missing.size() > 1 ? "aliases [" : "alias [") +
+                                       joined(missing) + "] missing"));
+    answer.set("status", JsonTree::leaf("404"));
+    answer.merge(JsonTree::parse(found));
+    return Response::json(answer.json(), 404);
 }
 
 Response get_alias(Node& node, const Request& request, const std::string&) {
-    const std::vector<std::string> patterns = split_list(request.part("name"));
-    std::vector<std::string> missing;
-    for (const std::string& pattern : patterns) {
-        if (pattern.find('*') == std::string::npos && pattern != "_all") missing.push_back(pattern);
-    }
+    const AliasPatterns patterns(request.part("name"));
+    std::set<std::string> found;
     std::string out;
     JsonWriter json(out);
     const std::vector<std::string> indices = indices_of(node, request);
@@ -208,10 +270,11 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
             const IndexMetadata metadata = all ? *readable : need_metadata(node, index);
             std::vector<std::pair<std::string, std::string>> aliases;
             for (const auto& alias : metadata.aliases) {
-                if (alias_wanted(patterns, alias.first)) aliases.push_back(alias);
-                std::erase(missing, alias.first);
+                if (!patterns.want(alias.first)) continue;
+                found.insert(alias.first);
+                aliases.push_back(alias);
             }
-            if (aliases.empty() && (!patterns.empty() || all)) continue;
+            if (aliases.empty() && !patterns.empty()) continue;
             json.member_object(index, [&] {
                 json.member_object("aliases", [&] {
                     for (const auto& [name, alias] : aliases)
@@ -220,24 +283,16 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
             });
         }
     });
-    if (missing.empty()) return Response::json(std::move(out));
-    std::string names;
-    for (const std::string& name : missing)
-        names += (names.empty() ? "" : ",") + name;
-    JsonTree found = JsonTree::parse(out);
-    JsonTree answer;
-    answer.set("error", JsonTree::text((missing.size() > 1 ? "aliases [" : "alias [") + names +
-                                       "] missing"));
-    answer.set("status", JsonTree::leaf("404"));
-    answer.merge(found);
-    return Response::json(answer.json(), 404);
+    const std::set<std::string> missing = patterns.missing(found);
+    return missing.empty() ? Response::json(std::move(out)) : with_missing(out, missing);
 }
 
 Response put_alias(Node& node, const Request& request, const std::string& body) {
-    authorize_alias(request, request.part("name"));
+    const std::string alias = node.indices->resolve_names(request.part("name"));
+    authorize_alias(request, alias);
     std::vector<AliasChange> changes;
     for (const std::string& index : indices_of(node, request, false))
-        changes.push_back({AliasChange::Kind::add, index, request.part("name"), body});
+        changes.push_back({AliasChange::Kind::add, index, alias, body});
     node.indices->change_aliases(changes);
     return acknowledged();
 }
@@ -249,7 +304,10 @@ void remove_aliases(Node& node, const std::vector<std::string>& indices,
     const std::size_t before = changes.size();
     for (const std::string& index : indices) {
         for (const auto& [alias, content] : need_metadata(node, index).aliases) {
-            if (alias_wanted(patterns, alias))
+            const auto fits = [&, &name = alias](const std::string& pattern) {
+                return fits_pattern(pattern, name);
+            };
+            if (std::any_of(patterns.begin(), patterns.end(), fits))
                 changes.push_back({AliasChange::Kind::remove, index, alias, {}});
         }
     }
@@ -293,8 +351,11 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
     if (!action.value.is_object()) throw parsing_error("alias action is expected to be an object");
     const document::Object& options = action.value.as_object();
     const std::vector<std::string> expressions = texts(options, "index", "indices");
-    const std::vector<std::string> aliases = texts(options, "alias", "aliases");
+    std::vector<std::string> aliases = texts(options, "alias", "aliases");
     if (expressions.empty()) throw illegal_argument("One of [index] or [indices] is required");
+    if (action.key() != "remove" && member(options, "must_exist") != nullptr)
+        throw illegal_argument("[must_exist] is unsupported for [" + std::string(action.key()) +
+                               "]");
     std::vector<std::string> indices;
     for (const std::string& expression : expressions) {
         authorize_names(node, request, expression);
@@ -310,8 +371,10 @@ void alias_action(Node& node, const Request& request, const document::Member& ac
         return;
     }
     if (aliases.empty()) throw illegal_argument("One of [alias] or [aliases] is required");
-    for (const std::string& alias : aliases)
+    for (std::string& alias : aliases) {
+        alias = node.indices->resolve_names(alias);
         authorize_alias(request, alias);
+    }
     if (action.key() == "remove") {
         const document::Value* must = member(options, "must_exist");
         const bool must_exist = must == nullptr || !must->is_boolean() || must->as_boolean();

@@ -163,6 +163,10 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
     }
     Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
+    JsonTree aliases;
+    for (const auto& [alias, content] : blueprint.aliases.members())
+        aliases.set(resolve_names(alias), content);
+    blueprint.aliases = std::move(aliases);
     make(name, std::move(blueprint));
 }
 

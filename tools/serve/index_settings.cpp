@@ -155,11 +155,84 @@ void check_join_field(const JsonTree& mappings) {
             names + "]");
 }
 
+/// Each name between the dots of a field's name must be one.
+void check_field_name(std::string_view name) {
+    constexpr std::string_view kBlanks = " \t\n\r";
+    for (std::size_t from = 0; from <= name.size();) {
+        const std::size_t end = std::min(name.find('.', from), name.size());
+        const std::string_view part = name.substr(from, end - from);
+        if (part.find_first_not_of(kBlanks) == std::string_view::npos) {
+            const std::string why = name.empty() ? "name cannot be empty string"
+                                                 : "field name cannot contain only whitespace: [" +
+                                                       std::string(name) + "]";
+            throw ApiError(400, "mapper_parsing_exception", "Failed to parse mapping: " + why)
+                .with("caused_by", illegal_argument(why).object());
+        }
+        from = end + 1;
+    }
+}
+
 void check_properties(const JsonTree& properties, const std::string& prefix) {
     if (!properties.is_object())
         throw mapping_error("Failed to parse mapping: Expected map for property [properties]");
-    for (const auto& [name, field] : properties.members())
+    for (const auto& [name, field] : properties.members()) {
+        check_field_name(name);
         check_field(field, prefix + name);
+    }
+}
+
+bool has_subobjects(const JsonTree& object) {
+    const JsonTree* subobjects = object.find("subobjects");
+    return subobjects == nullptr || subobjects->content() != "false";
+}
+
+/// Puts a field where the dots of its name lead.
+void place_field(JsonTree& properties, std::string_view name, const JsonTree& field) {
+    const std::size_t dot = name.find('.');
+    if (dot == std::string_view::npos) {
+        properties.at(name).merge(field);
+        return;
+    }
+    JsonTree& parent = properties.at(name.substr(0, dot));
+    const std::string type = type_of(parent);
+    if (!type.empty() && type != "object" && type != "nested")
+        throw illegal_argument("can't merge a non object mapping [" +
+                               std::string(name.substr(0, dot)) + "] with an object mapping");
+    place_field(parent.at("properties"), name.substr(dot + 1), field);
+}
+
+/// "a.b" is the field "b" of the object "a", unless the object that has it keeps no objects.
+void nest_dotted_names(JsonTree& object) {
+    const JsonTree* given = object.find("properties");
+    if (given == nullptr || !has_subobjects(object)) return;
+    JsonTree nested;
+    for (const auto& [name, field] : given->members()) {
+        JsonTree whole = field;
+        nest_dotted_names(whole);
+        place_field(nested, name, whole);
+    }
+    object.set("properties", std::move(nested));
+}
+
+/// What is stored of documents is settled with the first of them.
+void check_source_kept(const JsonTree& before, const JsonTree& added) {
+    const auto text = [](const JsonTree& mappings, std::string_view name, const char* otherwise) {
+        const JsonTree* source = mappings.find("_source");
+        const JsonTree* value = source == nullptr ? nullptr : source->find(name);
+        return value == nullptr ? std::string(otherwise) : value->content();
+    };
+    const auto refuse = [](const std::string& name, const std::string& was, const std::string& is) {
+        throw illegal_argument(
+            "Mapper for [_source] conflicts with existing mapper:\n\tCannot update parameter [" +
+            name + "] from [" + was + "] to [" + is + "]");
+    };
+    if (added.find("_source") == nullptr) return;
+    const std::string mode = text(before, "mode", "stored");
+    const std::string new_mode = text(added, "mode", mode.c_str());
+    if (mode != new_mode && mode == "synthetic") refuse("mode", mode, new_mode);
+    const std::string enabled = text(before, "enabled", "true");
+    const std::string new_enabled = text(added, "enabled", enabled.c_str());
+    if (enabled != new_enabled) refuse("enabled", enabled, new_enabled);
 }
 
 io::Similarity similarity_of(const JsonTree& field, bool opensearch) {
@@ -252,6 +325,7 @@ void merge_properties(JsonTree& into, const JsonTree& added, const std::string& 
         const JsonTree* inner = field.find("properties");
         JsonTree rest = field;
         rest.remove("properties");
+        if (field.find("meta") != nullptr) mine.remove("meta");  // replaced whole
         mine.merge(rest);
         if (inner != nullptr) merge_properties(mine.at("properties"), *inner, path + ".");
     }
@@ -363,6 +437,14 @@ JsonTree nest_settings(const FlatSettings& settings) {
     return tree;
 }
 
+JsonTree shown_settings(const FlatSettings& settings, bool flat) {
+    if (!flat) return nest_settings(settings);
+    JsonTree tree;
+    for (const auto& [name, value] : settings)
+        tree.set(name, JsonTree::leaf(value));
+    return tree;
+}
+
 std::string setting(const FlatSettings& settings, std::string_view name) {
     const auto found = settings.find(name);
     return found == settings.end() || found->second == "null"
@@ -447,11 +529,19 @@ JsonTree normalise_mappings(const JsonTree& mappings) {
                 name + " : " + value.json() + "]");
     }
     if (const JsonTree* properties = root->find("properties")) check_properties(*properties, "");
-    check_join_field(*root);
-    return *root;
+    JsonTree normal = *root;
+    nest_dotted_names(normal);
+    check_join_field(normal);
+    return normal;
+}
+
+bool is_typed(const JsonTree& mappings) {
+    return mappings.members().size() == 1 && mappings.members().front().first == "_doc" &&
+           mappings.members().front().second.is_object();
 }
 
 void merge_mappings(JsonTree& mappings, const JsonTree& added) {
+    check_source_kept(mappings, added);
     JsonTree rest = added;
     rest.remove("properties");
     mappings.merge(rest);

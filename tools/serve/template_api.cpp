@@ -1,4 +1,6 @@
 // Templates for indices: composable ones, their components, and legacy ones.
+#include <algorithm>
+
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/index_routes.h"
@@ -19,6 +21,32 @@ Response put_template(Node& node, const Request& request, const std::string& bod
     return with_warnings(acknowledged(), node, JsonTree::parse(body));
 }
 
+/// A template with what clients may write in several ways brought into one form.
+JsonTree shown_template(const JsonTree& body, bool flat) {
+    JsonTree shown = body;
+    if (const JsonTree* patterns = body.find("index_patterns"); patterns != nullptr) {
+        std::string list;
+        if (!patterns->json().starts_with('[')) {
+            for (const std::string& pattern : split_list(patterns->content()))
+                list += (list.empty() ? "" : ",") + JsonTree::text(pattern).json();
+            shown.set("index_patterns", JsonTree::leaf("[" + list + "]"));
+        }
+    }
+    if (const JsonTree* settings = body.find("settings"))
+        shown.set("settings", shown_settings(flatten_settings(*settings), flat));
+    if (const JsonTree* aliases = body.find("aliases")) {
+        JsonTree normal;
+        for (const auto& [name, alias] : aliases->members())
+            normal.set(name, normalise_alias(name, alias));
+        shown.set("aliases", std::move(normal));
+    }
+    if (const JsonTree* mappings = body.find("mappings"))
+        shown.set("mappings", normalise_mappings(*mappings));
+    if (const JsonTree* content = body.find("template"))
+        shown.set("template", shown_template(*content, flat));
+    return shown;
+}
+
 std::vector<StoredTemplate> find_templates(Node& node, const Request& request, TemplateKind kind) {
     std::vector<StoredTemplate> found;
     const std::vector<std::string> patterns = split_list(request.part("name"));
@@ -30,19 +58,33 @@ std::vector<StoredTemplate> find_templates(Node& node, const Request& request, T
     return found;
 }
 
-bool names_one(const Request& request) {
-    const std::string& name = request.part("name");
-    return !name.empty() && name.find('*') == std::string::npos;
+/// What is asked for by its name and is not among the `found`; nothing when all templates are
+/// meant.
+std::vector<std::string> missing_templates(const Request& request,
+                                           const std::vector<StoredTemplate>& found) {
+    std::vector<std::string> missing;
+    for (const std::string& name : split_list(request.part("name"))) {
+        const auto is_it = [&](const StoredTemplate& one) { return one.name == name; };
+        if (!is_pattern(name) && std::none_of(found.begin(), found.end(), is_it))
+            missing.push_back(name);
+    }
+    return missing;
+}
+
+/// Of a list: patterns that fit nothing are 404 too, with what there is: nothing.
+int status_of(const Request& request, const std::vector<StoredTemplate>& found) {
+    return found.empty() && !request.part("name").empty() ? 404 : 200;
 }
 
 template <TemplateKind kind>
 Response get_templates(Node& node, const Request& request, const std::string&) {
     constexpr bool composable = kind == TemplateKind::composable;
     const std::vector<StoredTemplate> found = find_templates(node, request, kind);
-    if (found.empty() && names_one(request))
+    if (const auto missing = missing_templates(request, found); !missing.empty())
         throw resource_not_found(
             (composable ? "index template matching [" : "component template matching [") +
-            request.part("name") + "] not found");
+            missing.front() + "] not found");
+    const bool flat = request.query.flag("flat_settings");
     std::string out;
     JsonWriter json(out);
     json.object([&] {
@@ -50,29 +92,30 @@ Response get_templates(Node& node, const Request& request, const std::string&) {
             for (const StoredTemplate& one : found) {
                 json.object([&] {
                     json.member("name", one.name);
-                    json.member_raw(composable ? "index_template" : "component_template", one.json);
+                    json.member_raw(composable ? "index_template" : "component_template",
+                                    shown_template(JsonTree::parse(one.json), flat).json());
                 });
             }
         });
     });
-    return Response::json(std::move(out));
+    return Response::json(std::move(out), status_of(request, found));
 }
 
 Response get_legacy_templates(Node& node, const Request& request, const std::string&) {
     const std::vector<StoredTemplate> found = find_templates(node, request, TemplateKind::legacy);
+    const bool flat = request.query.flag("flat_settings");
     std::string out;
     JsonWriter json(out);
     json.object([&] {
         for (const StoredTemplate& one : found) {
-            JsonTree shown = JsonTree::parse(R"({"order":0})");
-            shown.merge(JsonTree::parse(one.json));
+            JsonTree whole = JsonTree::parse(R"({"order":0})");
+            whole.merge(JsonTree::parse(one.json));
             for (const char* part : {"settings", "mappings", "aliases"})
-                shown.at(part);
-            shown.set("settings", nest_settings(flatten_settings(*shown.find("settings"))));
-            json.member_raw(one.name, shown.json());
+                whole.at(part);
+            json.member_raw(one.name, shown_template(whole, flat).json());
         }
     });
-    return Response::json(std::move(out), found.empty() && names_one(request) ? 404 : 200);
+    return Response::json(std::move(out), status_of(request, found));
 }
 
 template <TemplateKind kind>
@@ -83,8 +126,8 @@ Response template_exists(Node& node, const Request& request, const std::string&)
 template <TemplateKind kind>
 Response delete_template(Node& node, const Request& request, const std::string&) {
     const std::vector<StoredTemplate> found = find_templates(node, request, kind);
-    if (found.empty() && names_one(request)) {
-        const std::string& name = request.part("name");
+    if (const auto missing = missing_templates(request, found); !missing.empty()) {
+        const std::string& name = missing.front();
         throw kind == TemplateKind::component
             ? resource_not_found("component_template [" + name + "] missing")
             : ApiError(404, "index_template_missing_exception",

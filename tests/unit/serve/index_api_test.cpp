@@ -1,0 +1,157 @@
+// What requests about indices may say, and in which form they are answered.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/serve/fixture.h"
+
+namespace penstock::serve {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class IndicesOverHttp : public ServeFixture {
+  protected:
+    IndicesOverHttp() { add_index_routes(router, node); }
+
+    std::string ask(int status, const std::string& method, const std::string& target,
+                    const std::string& body = {}) {
+        const Response response = call(method, target, body);
+        EXPECT_EQ(response.status, status) << method << " " << target << ": " << response.body;
+        return response.body;
+    }
+    std::string get(const std::string& target) { return ask(200, "GET", target); }
+};
+
+TEST_F(IndicesOverHttp, DottedNamesOfFieldsAreFieldsOfObjects) {
+    ask(200, "PUT", "/trips", R"({"mappings":{"properties":{"from.city":{"type":"keyword"}}}})");
+    ask(200, "PUT", "/trips/_mapping",
+        R"({"properties":{"from.land":{"type":"keyword"},"to.land":{"type":"text"}}})");
+    EXPECT_EQ(get("/trips/_mapping"),
+              R"({"trips":{"mappings":{"properties":{"from":{"properties":{"city":)"
+              R"({"type":"keyword"},"land":{"type":"keyword"}}},"to":{"properties":{"land":)"
+              R"({"type":"text"}}}}}}})");
+    EXPECT_THAT(ask(400, "PUT", "/other",
+                    R"({"mappings":{"properties":{"a":{"type":"long"},"a.b":{"type":"long"}}}})"),
+                HasSubstr("can't merge a non object mapping [a]"));
+    ask(200, "PUT", "/flat",
+        R"({"mappings":{"subobjects":false,"properties":{"a.b":{"type":"long"}}}})");
+    EXPECT_THAT(get("/flat/_mapping"), HasSubstr(R"("properties":{"a.b":{"type":"long"}})"));
+}
+
+TEST_F(IndicesOverHttp, FieldsHaveNames) {
+    for (const char* name : {"", " ", "a..b", ".a", "a."}) {
+        const std::string mappings =
+            R"({"properties":{")" + std::string(name) + R"(":{"type":"long"}}})";
+        EXPECT_THAT(ask(400, "PUT", "/a", R"({"mappings":)" + mappings + "}"),
+                    AllOf(HasSubstr("mapper_parsing_exception"),
+                          HasSubstr(R"("caused_by":{"type":"illegal_argument_exception")")))
+            << name;
+    }
+}
+
+TEST_F(IndicesOverHttp, MappingsAreWithoutTypes) {
+    const std::string typed = R"({"_doc":{"properties":{"a":{"type":"long"}}}})";
+    EXPECT_THAT(ask(400, "PUT", "/a", R"({"mappings":)" + typed + "}"),
+                HasSubstr("cannot be nested under a type [_doc] unless include_type_name"));
+    ask(200, "PUT", "/a?include_type_name=true", R"({"mappings":)" + typed + "}");
+    EXPECT_THAT(ask(400, "PUT", "/a/_mapping", typed),
+                HasSubstr("Types cannot be provided in put mapping requests\""));
+    node.compat.major = 7;
+    EXPECT_THAT(ask(400, "PUT", "/a/_mapping", typed),
+                HasSubstr("requests, unless the include_type_name parameter is set to true."));
+    ask(200, "PUT", "/a/_mapping?include_type_name=true", typed);
+}
+
+TEST_F(IndicesOverHttp, WhatIsStoredOfDocumentsDoesNotChange) {
+    ask(200, "PUT", "/a",
+        R"({"mappings":{"properties":{"k":{"type":"keyword","meta":{"u":"s"}}}}})");
+    EXPECT_THAT(ask(400, "PUT", "/a/_mapping", R"({"_source":{"enabled":false}})"),
+                HasSubstr("Cannot update parameter [enabled] from [true] to [false]"));
+    ask(200, "PUT", "/a/_mapping", R"({"_source":{"mode":"synthetic"}})");
+    EXPECT_THAT(ask(400, "PUT", "/a/_mapping", R"({"_source":{"mode":"stored"}})"),
+                HasSubstr("Cannot update parameter [mode] from [synthetic] to [stored]"));
+    ask(200, "PUT", "/a/_mapping", R"({"properties":{"k":{"type":"keyword","meta":{"v":"t"}}}})");
+    EXPECT_THAT(get("/a/_mapping"), HasSubstr(R"("meta":{"v":"t"})"));
+}
+
+TEST_F(IndicesOverHttp, RoutingOfAnAlias) {
+    ask(200, "PUT", "/a",
+        R"({"aliases":{"both":{"routing":7},"first":{"index_routing":"i","routing":"r"},)"
+        R"("last":{"routing":"r","search_routing":"s"},"writes":{"is_write_index":"true"}}})");
+    EXPECT_EQ(get("/a/_alias"),
+              R"({"a":{"aliases":{"both":{"index_routing":"7","search_routing":"7"},)"
+              R"("first":{"index_routing":"i","search_routing":"r"},)"
+              R"("last":{"search_routing":"s","index_routing":"r"},)"
+              R"("writes":{"is_write_index":true}}}})");
+    EXPECT_THAT(ask(400, "PUT", "/a/_alias/b", R"({"is_write_index":"maybe"})"),
+                HasSubstr("Failed to parse value [maybe] of [is_write_index]"));
+}
+
+TEST_F(IndicesOverHttp, AliasesAreLeftOutOfAListByAMinus) {
+    ask(200, "PUT", "/a", R"({"aliases":{"x1":{},"x2":{},"y1":{}}})");
+    ask(200, "PUT", "/plain");
+    EXPECT_EQ(get("/_alias/x*,-x2"), R"({"a":{"aliases":{"x1":{}}}})");
+    EXPECT_EQ(get("/_alias/*,-x*,x2"), R"({"a":{"aliases":{"x2":{},"y1":{}}}})");
+    EXPECT_EQ(get("/_alias/x1,*1,-*"), "{}");
+    EXPECT_EQ(get("/_alias"),
+              R"({"a":{"aliases":{"x1":{},"x2":{},"y1":{}}},"plain":{"aliases":{}}})");
+    EXPECT_EQ(get("/_alias/*"), R"({"a":{"aliases":{"x1":{},"x2":{},"y1":{}}}})");
+    EXPECT_EQ(ask(404, "GET", "/_alias/z2,z1,y1"),
+              R"({"error":"aliases [z1,z2] missing","status":404,"a":{"aliases":{"y1":{}}}})");
+}
+
+TEST_F(IndicesOverHttp, NamesOfAliasesTakeDates) {
+    const std::string date = "<days-{2021-05-06||/d{yyyy-MM-dd}}>";
+    ask(200, "PUT", "/a", R"({"aliases":{")" + date + R"(":{}}})");
+    ask(200, "HEAD", "/_alias/days-2021-05-06");
+    ask(200, "POST", "/_aliases",
+        R"({"actions":[{"remove":{"index":"a","alias":")" + date +
+            R"("}},)"
+            R"({"add":{"index":"a","alias":"<months-{2021-05||/M{yyyy-MM}}>"}}]})");
+    EXPECT_EQ(get("/a/_alias"), R"({"a":{"aliases":{"months-2021-05":{}}}})");
+}
+
+TEST_F(IndicesOverHttp, OnlyWhatIsRemovedMayHaveToExist) {
+    ask(200, "PUT", "/a");
+    EXPECT_THAT(ask(400, "POST", "/_aliases",
+                    R"({"actions":[{"add":{"index":"a","alias":"b","must_exist":true}}]})"),
+                HasSubstr("[must_exist] is unsupported for [add]"));
+    EXPECT_THAT(ask(404, "POST", "/_aliases",
+                    R"({"actions":[{"remove":{"index":"a","alias":"b","must_exist":true}}]})"),
+                HasSubstr("aliases [b] missing"));
+}
+
+TEST_F(IndicesOverHttp, TemplatesAreShownInOneForm) {
+    ask(200, "PUT", "/_template/old",
+        R"({"index_patterns":"o-*,p-*","settings":{"number_of_shards":2},)"
+        R"("aliases":{"al":{"routing":"r"}}})");
+    EXPECT_EQ(get("/_template/old?flat_settings=true"),
+              R"({"old":{"order":0,"index_patterns":["o-*","p-*"],)"
+              R"("settings":{"index.number_of_shards":"2"},)"
+              R"("aliases":{"al":{"index_routing":"r","search_routing":"r"}},"mappings":{}}})");
+    ask(200, "PUT", "/_index_template/new",
+        R"({"index_patterns":"n-*","template":{"settings":{"number_of_shards":2},)"
+        R"("aliases":{"al":{"routing":"r"}}}})");
+    EXPECT_EQ(get("/_index_template/new"),
+              R"({"index_templates":[{"name":"new","index_template":{"index_patterns":["n-*"],)"
+              R"("template":{"settings":{"index":{"number_of_shards":"2"}},)"
+              R"("aliases":{"al":{"index_routing":"r","search_routing":"r"}}}}}]})");
+}
+
+TEST_F(IndicesOverHttp, TemplatesThatAreNotThere) {
+    ask(200, "PUT", "/_index_template/one", R"({"index_patterns":["n-*"]})");
+    EXPECT_EQ(ask(404, "GET", "/_index_template/z*"), R"({"index_templates":[]})");
+    EXPECT_EQ(ask(404, "GET", "/_template/z*"), "{}");
+    EXPECT_EQ(get("/_template"), "{}");
+    EXPECT_THAT(ask(404, "GET", "/_index_template/one,two"),
+                HasSubstr("index template matching [two] not found"));
+    EXPECT_THAT(ask(404, "DELETE", "/_index_template/one,two"),
+                HasSubstr("index_template [two] missing"));
+    EXPECT_THAT(get("/_index_template/one"), HasSubstr(R"("name":"one")"));
+    ask(200, "DELETE", "/_index_template/z*");
+}
+
+}  // namespace
+}  // namespace penstock::serve
