@@ -192,7 +192,8 @@ asio::awaitable<Response> get_health(Request& request, const Node& node) {
         !request.query.has("wait_for_nodes") || fits_one_node(request.query.text("wait_for_nodes"));
     const std::string wanted = request.query.text("wait_for_status", "red");
     Health health = co_await wait_for_indices(
-        node, request.part("index"), within_rights(request, ExpandOptions::from(request.query)),
+        node, request.part("index"),
+        within_rights(request, ExpandOptions::from(request.query, true, Reach::all)),
         wanted == "red" || wanted == "RED", timeout);
     // Nodes never join: there is nothing to wait for.
     health.timed_out = health.timed_out || !enough_nodes;

@@ -104,12 +104,14 @@ Response index_exists(Node& node, const Request& request, const std::string&) {
     }
 }
 
-/// What is deleted is named by its own name, or by a pattern that fits it.
+/// What is deleted is named by its own name, or by a pattern that fits it. `ignore_unavailable`:
+/// aliases are passed over.
 void refuse_aliases(Node& node, std::string_view expression, bool ignore_unavailable = false) {
     for (const std::string& part : split_list(expression)) {
         if (part.find('*') != std::string::npos || part == "_all" || node.indices->exists(part))
             continue;
-        if (!node.indices->expand(part, {.ignore_unavailable = ignore_unavailable}).empty())
+        if (ignore_unavailable) continue;
+        if (!node.indices->expand(part).empty())
             throw illegal_argument("The provided expression [" + part +
                                    "] matches an alias, specify the corresponding concrete indices "
                                    "instead.");
@@ -123,7 +125,10 @@ Response delete_index(Node& node, const Request& request, const std::string&) {
     if (patterns && node.compat.is_elasticsearch() && node.compat.major >= 8)
         throw illegal_argument("Wildcard expressions or all indices are not allowed");
     refuse_aliases(node, expression, request.query.flag("ignore_unavailable", false));
-    for (const std::string& index : indices_of(node, request))
+    ExpandOptions options = ExpandOptions::from(request.query, true, Reach::all);
+    options.aliases = false;
+    for (const std::string& index :
+         node.indices->expand(expression, within_rights(request, options)))
         node.indices->remove(index);
     return acknowledged();
 }
@@ -134,7 +139,7 @@ Response get_settings(Node& node, const Request& request, const std::string&) {
     std::string out;
     JsonWriter json(out);
     json.object([&] {
-        for (const std::string& index : indices_of(node, request)) {
+        for (const std::string& index : indices_of(node, request, true, Reach::all)) {
             const IndexMetadata metadata = need_metadata(node, index);
             json.member_object(index, [&] {
                 json.member_raw("settings", settings_json(request, metadata, request.part("name")));
@@ -148,7 +153,7 @@ Response get_settings(Node& node, const Request& request, const std::string&) {
 Response put_settings(Node& node, const Request& request, const std::string& body) {
     if (body.empty()) throw parsing_error("request body is required");
     const bool keep = request.query.flag("preserve_existing");
-    for (const std::string& index : indices_of(node, request)) {
+    for (const std::string& index : indices_of(node, request, true, Reach::all)) {
         if (!keep) {
             node.indices->put_settings(index, body);
             continue;
@@ -187,7 +192,7 @@ Response put_mapping(Node& node, const Request& request, const std::string& body
                  types_gone ? "Types cannot be provided in put mapping requests"
                             : "Types cannot be provided in put mapping requests, unless the "
                               "include_type_name parameter is set to true.");
-    for (const std::string& index : indices_of(node, request, false))
+    for (const std::string& index : indices_of(node, request, false, Reach::all))
         node.indices->put_mappings(index, body);
     JsonTree whole;
     whole.set("mappings", mappings);
@@ -260,7 +265,7 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
     std::set<std::string> found;
     std::string out;
     JsonWriter json(out);
-    const std::vector<std::string> indices = indices_of(node, request);
+    const std::vector<std::string> indices = indices_of(node, request, true, Reach::all);
     const bool all = request.part("index").empty();
     json.object([&] {
         for (const std::string& index : indices) {
@@ -411,7 +416,7 @@ Response update_aliases(Node& node, const Request& request, const std::string& b
 // ---- Maintenance
 
 Response refresh(Node& node, const Request& request, const std::string&) {
-    const std::size_t count = indices_of(node, request).size();
+    const std::size_t count = open_indices_of(node, request).size();
     std::string out;
     JsonWriter json(out);
     json.object([&] { write_shards(json, count); });
@@ -419,17 +424,17 @@ Response refresh(Node& node, const Request& request, const std::string&) {
 }
 
 Response force_merge(Node& node, const Request& request, const std::string& body) {
-    for (const std::string& index : indices_of(node, request))
+    for (const std::string& index : open_indices_of(node, request))
         node.store->optimize(index);
     return refresh(node, request, body);
 }
 
 Response open_index(Node& node, const Request& request, const std::string&) {
-    indices_of(node, request, false);
+    for (const std::string& index : indices_of(node, request, true, Reach::closed))
+        node.indices->set_closed(index, false);
     return Response::json(R"({"acknowledged":true,"shards_acknowledged":true})");
 }
 
-/// What is closed here stays readable: there is nothing that closing would free.
 Response close_index(Node& node, const Request& request, const std::string&) {
     std::string out;
     JsonWriter json(out);
@@ -437,8 +442,10 @@ Response close_index(Node& node, const Request& request, const std::string&) {
         json.member("acknowledged", true);
         json.member("shards_acknowledged", true);
         json.member_object("indices", [&] {
-            for (const std::string& index : indices_of(node, request, false))
+            for (const std::string& index : indices_of(node, request)) {
+                node.indices->set_closed(index, true);
                 json.member_raw(index, R"({"closed":true})");
+            }
         });
     });
     return Response::json(std::move(out));

@@ -27,6 +27,7 @@ struct IndexMetadata {
     std::string final_pipeline;
     std::int64_t shards = 1;
     std::int64_t routing_shards = 1;
+    bool closed = false;       ///< no documents are read or written until it is opened again
     bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
 
     /// Without a routing a document's shard is that of its id. False when a request with `routing`

@@ -238,8 +238,9 @@ std::vector<std::string> IndexRegistry::expand(std::string_view expression,
     std::vector<std::string> names = store_->names();
     if (std::string tasks(kTasksIndex); exists(tasks))
         names.insert(std::lower_bound(names.begin(), names.end(), tasks), std::move(tasks));
-    return expand_names(resolve_names(expression), options, std::move(names),
-                        [this] { return all(); });
+    return expand_names(
+        resolve_names(expression), options, std::move(names), [this] { return all(); },
+        [this](const std::string& index) { return is_closed(index); });
 }
 
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
@@ -290,6 +291,7 @@ WriteTarget IndexRegistry::write_target(const std::string& given, bool require_a
             .with_text("index", name);
     }
     if (known) {
+        if (known->closed) throw index_closed(known->name);
         target.index = known->name;
         target.exists = true;
         target.default_pipeline = known->default_pipeline;
@@ -306,8 +308,11 @@ WriteTarget IndexRegistry::write_target(const std::string& given, bool require_a
 }
 
 std::string IndexRegistry::single(const std::string& name) const {
-    if (exists(name)) return name;
-    ExpandOptions options;
+    if (exists(name)) {
+        if (is_closed(name)) throw index_closed(name);
+        return name;
+    }
+    ExpandOptions options = ExpandOptions::for_documents();
     options.allow_no_indices = false;
     if (is_pattern(name)) throw index_not_found(name);
     const std::vector<std::string> found = expand(name, options);
@@ -319,6 +324,25 @@ std::string IndexRegistry::single(const std::string& name) const {
                                list + "], can't execute a single index op");
     }
     return found.front();
+}
+
+/// Of an index that is there. One that cannot be read is not closed: whoever reads it is told.
+bool IndexRegistry::is_closed(const std::string& index) const {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        const auto found = impl_->known.find(index);
+        if (found != impl_->known.end()) return found->second->closed;
+    }
+    const auto loaded = readable(index);
+    return loaded != nullptr && loaded->closed;
+}
+
+void IndexRegistry::set_closed(const std::string& index, bool closed) {
+    check_changeable(index);
+    const std::lock_guard one(impl_->change);
+    if (!metadata(index)) throw index_not_found(index);
+    store_->set_attributes(index, {{"state", closed ? "close" : "open"}});
+    impl_->forget(index);
 }
 
 void IndexRegistry::remove(const std::string& index) {

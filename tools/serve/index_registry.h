@@ -68,11 +68,14 @@ class IndexRegistry {
     /// of which must hold. Empty: no restriction.
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;
     /// For one name of an index or alias. Throws ApiError 400 when an alias has several indices and
-    /// none to write to, 404 when `require_alias` is set and it is none, and 403 for the server's
-    /// own indices.
+    /// none to write to or the index is closed, 404 when `require_alias` is set and it is none, and
+    /// 403 for the server's own indices.
     WriteTarget write_target(const std::string& given, bool require_alias = false) const;
-    /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several.
+    /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several or
+    /// it is closed.
     std::string single(const std::string& name) const;
+    /// A closed index keeps its documents, and nobody reads or writes them.
+    void set_closed(const std::string& index, bool closed);
     /// Deletes index and metadata.
     void remove(const std::string& index);
 
@@ -106,6 +109,7 @@ class IndexRegistry {
     void make(const std::string& name, Blueprint blueprint);
     std::vector<std::shared_ptr<const IndexMetadata>> all() const;
     std::vector<std::shared_ptr<const IndexMetadata>> holders(const std::string& alias) const;
+    bool is_closed(const std::string& index) const;
 
     std::shared_ptr<io::IndexStore> store_;
     std::unique_ptr<Impl> impl_;

@@ -53,10 +53,16 @@ Response with_warnings(Response response, const Node& node, const JsonTree& body
     return response;
 }
 
-std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed) {
+std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed,
+                                    Reach reach) {
     return node.indices->expand(
         request.part("index"),
-        within_rights(request, ExpandOptions::from(request.query, none_allowed)));
+        within_rights(request, ExpandOptions::from(request.query, none_allowed, reach)));
+}
+
+std::vector<std::string> open_indices_of(Node& node, const Request& request) {
+    return node.indices->expand(
+        request.part("index"), within_rights(request, ExpandOptions::for_documents(request.query)));
 }
 
 IndexMetadata need_metadata(Node& node, const std::string& index) {

@@ -35,8 +35,12 @@ Response acknowledged();
 /// Says what the mappings in `body` (or below `template` in it) ask for in vain.
 Response with_warnings(Response response, const Node& node, const JsonTree& body);
 
-/// What the request's path names, as its parameters say. Throws ApiError 404.
-std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed = true);
+/// What the request's path names, as its parameters say; `reach`: of patterns where they do not
+/// say. Throws ApiError 404.
+std::vector<std::string> indices_of(Node& node, const Request& request, bool none_allowed = true,
+                                    Reach reach = Reach::open);
+/// The same for what needs open indices. Throws ApiError 404, and 400 for a closed one.
+std::vector<std::string> open_indices_of(Node& node, const Request& request);
 /// Throws ApiError 404.
 IndexMetadata need_metadata(Node& node, const std::string& index);
 /// "_shards"

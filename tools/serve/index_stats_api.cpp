@@ -38,7 +38,9 @@ void write_statistics(JsonWriter& json, const Statistics& statistics) {
 
 Response index_stats(Node& node, const Request& request, const std::string&) {
     // What is damaged has no numbers, and keeps nobody from those of the others.
-    const std::vector<IndexState> states = index_states(node, indices_of(node, request));
+    const bool closed_too = !request.query.flag("forbid_closed_indices", true);
+    const std::vector<IndexState> states =
+        index_states(node, closed_too ? indices_of(node, request) : open_indices_of(node, request));
     std::map<std::string, Statistics> all;
     Statistics sum;
     for (const IndexState& state : states) {
@@ -61,7 +63,7 @@ Response index_stats(Node& node, const Request& request, const std::string&) {
                 json.member_object(state.name, [&] {
                     json.member("uuid", state.metadata->uuid);
                     json.member("health", "green");
-                    json.member("status", "open");
+                    json.member("status", state.metadata->closed ? "close" : "open");
                     write_statistics(json, all.at(state.name));
                 });
             }

@@ -8,6 +8,7 @@ namespace penstock::serve {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -151,6 +152,63 @@ TEST_F(IndicesOverHttp, TemplatesThatAreNotThere) {
                 HasSubstr("index_template [two] missing"));
     EXPECT_THAT(get("/_index_template/one"), HasSubstr(R"("name":"one")"));
     ask(200, "DELETE", "/_index_template/z*");
+}
+
+TEST_F(IndicesOverHttp, AClosedIndexKeepsItsDocumentsToItself) {
+    for (const char* index : {"a1", "a2"})
+        ask(200, "PUT", std::string("/") + index, R"({"aliases":{"al":{}}})");
+    EXPECT_EQ(
+        ask(200, "POST", "/a1/_close"),
+        R"({"acknowledged":true,"shards_acknowledged":true,"indices":{"a1":{"closed":true}}})");
+    open();  // also after a restart
+    const auto reads = ExpandOptions::for_documents();
+    EXPECT_THAT(node.indices->expand("a*", reads), ElementsAre("a2"));
+    EXPECT_THAT(node.indices->expand("al", {.forbid_closed = false}), ElementsAre("a1", "a2"));
+    for (const char* name : {"a1", "al"})
+        EXPECT_THROW(node.indices->expand(name, reads), ApiError) << name;
+    ExpandOptions lenient = reads;
+    lenient.ignore_unavailable = true;
+    EXPECT_THAT(node.indices->expand("al,a1", lenient), ElementsAre("a2"));
+    EXPECT_THROW(node.indices->write_target("a1"), ApiError);
+    EXPECT_THROW(node.indices->single("a1"), ApiError);
+    EXPECT_THAT(ask(400, "POST", "/a1/_refresh"), HasSubstr("index_closed_exception"));
+    EXPECT_THAT(get("/_stats"), Not(HasSubstr("a1")));
+    EXPECT_THAT(get("/a1/_stats?forbid_closed_indices=false"), HasSubstr(R"("status":"close")"));
+    ask(200, "PUT", "/a*/_settings", R"({"refresh_interval":"9s"})");
+    EXPECT_THAT(get("/a1/_settings"), HasSubstr("9s"));
+    ask(200, "POST", "/a*/_open");
+    EXPECT_EQ(node.indices->single("a1"), "a1");
+}
+
+TEST_F(IndicesOverHttp, PatternsReachOpenOrClosedIndices) {
+    for (const char* index : {"/i-open", "/i-shut"})
+        ask(200, "PUT", index);
+    ask(200, "POST", "/i-shut/_close");
+    const auto both = AllOf(HasSubstr("i-open"), HasSubstr("i-shut"));
+    const auto one = AllOf(HasSubstr("i-open"), Not(HasSubstr("i-shut")));
+    const auto other = AllOf(Not(HasSubstr("i-open")), HasSubstr("i-shut"));
+    EXPECT_THAT(get("/i-*/_mapping"), one);
+    EXPECT_THAT(get("/i-*/_settings"), both);
+    EXPECT_THAT(get("/i-*/_mapping?expand_wildcards=all"), both);
+    EXPECT_THAT(get("/i-*/_settings?expand_wildcards=closed"), other);
+    EXPECT_THAT(get("/i-shut/_mapping"), other);
+    EXPECT_THAT(ask(404, "GET", "/i-*/_mapping?expand_wildcards=none"), HasSubstr("no such index"));
+    EXPECT_EQ(get("/i-*/_mapping?expand_wildcards=none&ignore_unavailable=true"), "{}");
+    EXPECT_THAT(ask(400, "GET", "/i-*?expand_wildcards=ajar"),
+                HasSubstr("No valid expand wildcard value [ajar]"));
+    EXPECT_THAT(ask(400, "GET", "/_things"), HasSubstr("must not start with '_'"));
+}
+
+TEST_F(IndicesOverHttp, DeletingDoesNotReachThroughAliases) {
+    node.compat.major = 7;
+    ask(200, "PUT", "/kept", R"({"aliases":{"name":{}}})");
+    ask(200, "PUT", "/gone");
+    EXPECT_THAT(ask(400, "DELETE", "/name"), HasSubstr("matches an alias"));
+    ask(200, "DELETE", "/nam*");
+    ask(200, "DELETE", "/name,gone?ignore_unavailable=true");
+    ask(200, "HEAD", "/kept");
+    ask(404, "HEAD", "/gone");
+    ask(404, "DELETE", "/nam*?allow_no_indices=false");
 }
 
 }  // namespace
