@@ -19,18 +19,33 @@ namespace {
 
 using document::JsonWriter;
 
-std::string settings_json(const Request& request, const IndexMetadata& metadata,
-                          std::string_view names) {
-    FlatSettings settings = flatten_settings(JsonTree::parse(metadata.settings));
-    if (!names.empty() && names != "_all" && names != "*") {
-        const std::vector<std::string> wanted = split_list(names);
-        std::erase_if(settings, [&](const auto& setting) {
-            return std::none_of(wanted.begin(), wanted.end(), [&](const std::string& pattern) {
-                return matches_wildcard(pattern, setting.first);
-            });
+/// Leaves those that a list of names and patterns wants.
+void choose_settings(FlatSettings& settings, std::string_view names) {
+    if (names.empty() || names == "_all" || names == "*") return;
+    const std::vector<std::string> wanted = split_list(names);
+    std::erase_if(settings, [&](const auto& setting) {
+        return std::none_of(wanted.begin(), wanted.end(), [&](const std::string& pattern) {
+            return matches_wildcard(pattern, setting.first);
         });
-    }
+    });
+}
+
+std::string settings_json(const Request& request, const IndexMetadata& metadata,
+                          std::string_view names = {}) {
+    FlatSettings settings = settings_of(metadata.settings);
+    if (request.query.flag("human")) add_human_settings(settings);
+    choose_settings(settings, names);
     return shown_settings(settings, request.query.flag("flat_settings")).json();
+}
+
+/// Of the settings that are not given.
+std::string defaults_json(const Request& request, const IndexMetadata& metadata,
+                          std::string_view names = {}) {
+    FlatSettings defaults = default_settings();
+    for (const auto& [name, value] : settings_of(metadata.settings))
+        defaults.erase(name);
+    choose_settings(defaults, names);
+    return shown_settings(defaults, request.query.flag("flat_settings")).json();
 }
 
 std::string aliases_json(const IndexMetadata& metadata) {
@@ -78,16 +93,47 @@ Response create_index(Node& node, const Request& request, const std::string& bod
     return with_warnings(Response::json(std::move(out)), node, given);
 }
 
+/// The parts of an index's description that a request wants: all of them where it does not say.
+struct Features {
+    bool aliases = true;
+    bool mappings = true;
+    bool settings = true;
+
+    static Features from(const Parameters& parameters) {
+        if (!parameters.has("features")) return {};
+        Features features{false, false, false};
+        for (const std::string& name : parameters.list("features")) {
+            if (name == "aliases") {
+                features.aliases = true;
+            } else if (name == "mappings") {
+                features.mappings = true;
+            } else if (name == "settings") {
+                features.settings = true;
+            } else {
+                throw illegal_argument("Invalid features specified [" + name +
+                                       "]; known: aliases, mappings, settings");
+            }
+        }
+        return features;
+    }
+};
+
 Response get_index(Node& node, const Request& request, const std::string&) {
+    const Features features = Features::from(request.query);
+    const bool defaults = request.query.flag("include_defaults");
     std::string out;
     JsonWriter json(out);
     json.object([&] {
         for (const std::string& index : indices_of(node, request)) {
             const IndexMetadata metadata = need_metadata(node, index);
             json.member_object(index, [&] {
-                json.member_raw("aliases", aliases_json(metadata));
-                json.member_raw("mappings", node.indices->effective_mappings(index));
-                json.member_raw("settings", settings_json(request, metadata, ""));
+                if (features.aliases) json.member_raw("aliases", aliases_json(metadata));
+                if (features.mappings)
+                    json.member_raw("mappings", node.indices->effective_mappings(index));
+                if (features.settings)
+                    json.member_raw("settings", settings_json(request, metadata));
+                if (features.settings && defaults)
+                    json.member_raw("defaults", defaults_json(request, metadata));
             });
         }
     });
@@ -122,7 +168,8 @@ Response delete_index(Node& node, const Request& request, const std::string&) {
     const std::string& expression = request.part("index");
     const bool patterns =
         expression.find('*') != std::string::npos || expression == "_all" || expression.empty();
-    if (patterns && node.compat.is_elasticsearch() && node.compat.major >= 8)
+    const bool names_alone = node.compat.is_elasticsearch() && node.compat.major >= 8;
+    if (patterns && node.indices->names_to_delete().value_or(names_alone))
         throw illegal_argument("Wildcard expressions or all indices are not allowed");
     refuse_aliases(node, expression, request.query.flag("ignore_unavailable", false));
     ExpandOptions options = ExpandOptions::from(request.query, true, Reach::all);
@@ -143,7 +190,9 @@ Response get_settings(Node& node, const Request& request, const std::string&) {
             const IndexMetadata metadata = need_metadata(node, index);
             json.member_object(index, [&] {
                 json.member_raw("settings", settings_json(request, metadata, request.part("name")));
-                if (request.query.flag("include_defaults")) json.member_raw("defaults", "{}");
+                if (request.query.flag("include_defaults"))
+                    json.member_raw("defaults",
+                                    defaults_json(request, metadata, request.part("name")));
             });
         }
     });
@@ -153,16 +202,17 @@ Response get_settings(Node& node, const Request& request, const std::string&) {
 Response put_settings(Node& node, const Request& request, const std::string& body) {
     if (body.empty()) throw parsing_error("request body is required");
     const bool keep = request.query.flag("preserve_existing");
+    const bool reopen = request.query.flag("reopen", false);
     for (const std::string& index : indices_of(node, request, true, Reach::all)) {
         if (!keep) {
-            node.indices->put_settings(index, body);
+            node.indices->put_settings(index, body, reopen);
             continue;
         }
-        FlatSettings changes = flatten_settings(JsonTree::parse(body));
+        FlatSettings changes = requested_settings(JsonTree::parse(body));
         const FlatSettings known =
             flatten_settings(JsonTree::parse(need_metadata(node, index).settings));
         std::erase_if(changes, [&](const auto& change) { return known.contains(change.first); });
-        node.indices->put_settings(index, nest_settings(changes).json());
+        node.indices->put_settings(index, nest_settings(changes).json(), reopen);
     }
     return acknowledged();
 }
@@ -486,8 +536,8 @@ void add_index_routes(Router& router, Node& node) {
     routes.add("HEAD", "/{index}", index_exists);
     routes.add("DELETE", "/{index}", delete_index);
     for (const std::string index : {"", "/{index}"}) {
-        routes.add("GET", index + "/_settings", get_settings);
-        routes.add("GET", index + "/_settings/{name}", get_settings);
+        routes.add("GET", index + "/_settings", get_settings, {"human"});
+        routes.add("GET", index + "/_settings/{name}", get_settings, {"human"});
         routes.add("PUT", index + "/_settings", put_settings, {"preserve_existing", "reopen"});
         routes.add("GET", index + "/_mapping", get_mapping);
         routes.add("GET", index + "/_mappings", get_mapping);

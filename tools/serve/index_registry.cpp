@@ -53,12 +53,13 @@ struct IndexRegistry::Impl {
     }
 
     IndexTemplates templates;
-    mutable std::mutex mutex;  ///< guards what follows, to `auto_create`
+    mutable std::mutex mutex;  ///< guards what follows, to `names_to_delete`
     mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
     std::uint64_t changes = 0;  ///< what was loaded before one is not kept
     mutable std::set<std::string, std::less<>> reported;  ///< as not readable
     std::map<std::string, int, std::less<>> contexts;
     AutoCreate auto_create;
+    std::optional<bool> names_to_delete;
     std::mutex change;  ///< one change of an index's metadata at a time
 };
 
@@ -204,6 +205,16 @@ void IndexRegistry::make(const std::string& name, Blueprint blueprint) {
 void IndexRegistry::set_auto_create(AutoCreate rules) {
     const std::lock_guard lock(impl_->mutex);
     impl_->auto_create = std::move(rules);
+}
+
+void IndexRegistry::set_names_to_delete(std::optional<bool> required) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->names_to_delete = required;
+}
+
+std::optional<bool> IndexRegistry::names_to_delete() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->names_to_delete;
 }
 
 void IndexRegistry::create_for_write(const std::string& name) {
@@ -361,26 +372,32 @@ const IndexMetadata& need(const std::shared_ptr<const IndexMetadata>& metadata,
 
 }  // namespace
 
-void IndexRegistry::put_settings(const std::string& index, std::string_view body) {
+namespace {
+
+void check_change(const IndexMetadata& index, const std::string& setting, bool reopen) {
+    const Change change = change_of(setting);
+    if (change == Change::always) return;
+    if (!index.closed && !reopen)
+        throw illegal_argument("Can't update non dynamic settings [[" + setting +
+                               "]] for open indices [[" + index.name + "/" + index.uuid + "]]");
+    if (change == Change::never)
+        throw illegal_argument("final " + index.name + " setting [" + setting +
+                               "], not updateable");
+}
+
+}  // namespace
+
+void IndexRegistry::put_settings(const std::string& index, std::string_view body, bool reopen) {
     check_changeable(index);
     const std::lock_guard one(impl_->change);
     const auto known = metadata(index);
     const IndexMetadata& metadata_now = need(known, index);
     FlatSettings settings = settings_of(metadata_now.settings);
-    JsonTree given = JsonTree::parse(body);
-    if (const JsonTree* inner = given.find("settings"); inner != nullptr && inner->is_object()) {
-        const JsonTree copy = *inner;
-        given = copy;
-    }
-    const FlatSettings changes = flatten_settings(given);
+    const FlatSettings changes = requested_settings(JsonTree::parse(body));
     check_settings(changes);
     for (const auto& [name, value] : changes) {
         const bool changed = setting(settings, name) != setting(changes, name);
-        if (changed && (name == "index.number_of_shards" || name == "index.uuid" ||
-                        name == "index.creation_date" || name == "index.version.created"))
-            throw illegal_argument("Can't update non dynamic settings [[" + name +
-                                   "]] for open indices [[" + index + "/" + metadata_now.uuid +
-                                   "]]");
+        if (changed) check_change(metadata_now, name, reopen);
         if (value == "null") {
             settings.erase(name);
         } else {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,10 @@ class IndexRegistry {
     /// templates say. One that somebody else has made meanwhile is well. Throws ApiError.
     void create_for_write(const std::string& name);
     void set_auto_create(AutoCreate rules);
+    /// Whether indices are deleted only by their names, never by patterns; the product's own way
+    /// where nobody has said so.
+    void set_names_to_delete(std::optional<bool> required);
+    std::optional<bool> names_to_delete() const;
     /// What names with date mathematics take for now, where it is not the system's time. Before the
     /// first request.
     void set_clock(std::function<std::chrono::system_clock::time_point()> now);
@@ -85,7 +90,8 @@ class IndexRegistry {
     std::shared_ptr<const IndexMetadata> metadata(const std::string& index) const;
     /// Null also when it cannot be read, which the log says once.
     std::shared_ptr<const IndexMetadata> readable(const std::string& index) const;
-    void put_settings(const std::string& index, std::string_view body);
+    /// `reopen`: also what can be changed of closed indices alone. Throws ApiError 400.
+    void put_settings(const std::string& index, std::string_view body, bool reopen = false);
     void put_mappings(const std::string& index, std::string_view body);
     void put_alias(const std::string& index, const std::string& alias, const std::string& body);
     /// All of them, in their order, or none; whoever looks at names meanwhile sees them all or

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <limits>
 
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/timestamp.h"
 
 namespace penstock::serve {
 
@@ -443,6 +446,59 @@ JsonTree shown_settings(const FlatSettings& settings, bool flat) {
     for (const auto& [name, value] : settings)
         tree.set(name, JsonTree::leaf(value));
     return tree;
+}
+
+FlatSettings requested_settings(const JsonTree& body) {
+    const JsonTree* inner = body.find("settings");
+    return flatten_settings(inner != nullptr && inner->is_object() ? *inner : body);
+}
+
+const FlatSettings& default_settings() {
+    static const FlatSettings defaults{{"index.default_pipeline", R"("_none")"},
+                                       {"index.final_pipeline", R"("_none")"},
+                                       {"index.mapping.total_fields.limit", R"("1000")"},
+                                       {"index.max_result_window", R"("10000")"},
+                                       {"index.refresh_interval", R"("1s")"}};
+    return defaults;
+}
+
+void add_human_settings(FlatSettings& settings) {
+    std::int64_t created = 0;
+    const std::string millis = setting(settings, "index.creation_date");
+    std::from_chars(millis.data(), millis.data() + millis.size(), created);
+    const std::chrono::system_clock::time_point time{std::chrono::milliseconds(created)};
+    settings["index.creation_date_string"] = JsonTree::text(timestamp(time)).json();
+    // 8000099 is the release (99) of version 8.0.0.
+    int id = 0;
+    const std::string version = setting(settings, "index.version.created");
+    std::from_chars(version.data(), version.data() + version.size(), id);
+    settings["index.version.created_string"] =
+        JsonTree::text(std::to_string(id / 1'000'000) + "." + std::to_string(id / 10'000 % 100) +
+                       "." + std::to_string(id / 100 % 100))
+            .json();
+}
+
+Change change_of(std::string_view setting) {
+    constexpr std::array<std::string_view, 9> kNever = {
+        "index.creation_date",        "index.mode",
+        "index.number_of_shards",     "index.number_of_routing_shards",
+        "index.provided_name",        "index.routing_partition_size",
+        "index.soft_deletes.enabled", "index.uuid",
+        "index.version.created"};
+    constexpr std::array<std::string_view, 6> kWhileClosed = {
+        "index.codec",
+        "index.load_fixed_bitset_filters_eagerly",
+        "index.query_string.lenient",
+        "index.shard.check_on_startup",
+        "index.store.preload",
+        "index.store.type"};
+    const auto is_in = [&](const auto& names) {
+        return std::find(names.begin(), names.end(), setting) != names.end();
+    };
+    if (is_in(kNever) || setting.starts_with("index.sort.")) return Change::never;
+    const bool by_group =
+        setting.starts_with("index.analysis.") || setting.starts_with("index.similarity.");
+    return is_in(kWhileClosed) || by_group ? Change::while_closed : Change::always;
 }
 
 std::string setting(const FlatSettings& settings, std::string_view name) {

@@ -23,6 +23,15 @@ JsonTree nest_settings(const FlatSettings& settings);
 JsonTree shown_settings(const FlatSettings& settings, bool flat);
 /// The text of a setting; empty when it is not there.
 std::string setting(const FlatSettings& settings, std::string_view name);
+/// Of a request that changes settings: with or without "settings" around them.
+FlatSettings requested_settings(const JsonTree& body);
+/// What holds where a setting is not given.
+const FlatSettings& default_settings();
+/// Adds the texts that people read beside what programs read.
+void add_human_settings(FlatSettings& settings);
+/// When an index's setting may be changed.
+enum class Change { always, while_closed, never };
+Change change_of(std::string_view setting);
 /// Throws ApiError 400 for what cannot be: a bad number of shards, a setting of no known kind.
 void check_settings(const FlatSettings& settings);
 

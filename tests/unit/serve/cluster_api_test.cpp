@@ -59,10 +59,44 @@ TEST_F(ClusterApi, Health) {
     expect_has(health, R"("status":"green","timed_out":false)");
     expect_has(health, R"("active_primary_shards":1)");
     expect_has(get("/_cluster/health/logs?level=indices"), R"("indices":{"logs":{)");
-    expect_has(body(408, "GET", "/_cluster/health/none?timeout=20ms"), R"("status":"red")");
-    expect_has(body(408, "GET", "/_cluster/health?wait_for_nodes=%3E%3D2"), R"("timed_out":true)");
+    expect_has(get("/_cluster/health/none?timeout=20ms"), R"("status":"red")");
+    expect_has(get("/_cluster/health?wait_for_nodes=%3E%3D2"), R"("timed_out":true)");
     expect_has(get("/_cluster/health?wait_for_nodes=ge(1)"), R"("timed_out":false)");
     body(400, "GET", "/_cluster/health?wait_for_status=blue");
+}
+
+TEST_F(ClusterApi, HealthThatDoesNotComeInTime) {
+    const std::string late = "/_cluster/health?timeout=20ms&wait_for_active_shards=4";
+    node.indices->create("logs", R"({"settings":{"number_of_shards":3}})");
+    expect_has(get(late), R"("timed_out":true)");
+    node.compat.major = 7;
+    expect_has(body(408, "GET", late), R"("timed_out":true)");
+    expect_has(get(late + "&return_200_for_cluster_health_timeout=true"), R"("timed_out":true)");
+    node.indices->create("more", "");
+    expect_has(get(late), R"("timed_out":false)");
+    expect_has(get("/_cluster/health?wait_for_active_shards=all"), R"("timed_out":false)");
+    body(400, "GET", "/_cluster/health?wait_for_active_shards=most");
+}
+
+TEST_F(ClusterApi, HealthOfShards) {
+    node.indices->create("logs", R"({"settings":{"number_of_shards":3}})");
+    node.indices->create("shut", "");
+    node.indices->set_closed("shut", true);
+    expect_has(get("/_cluster/health"), R"("active_primary_shards":4)");
+    expect_has(get("/_cluster/health?expand_wildcards=closed"), R"("active_primary_shards":1)");
+    expect_has(get("/_cluster/health/logs?level=shards"),
+               R"("2":{"status":"green","primary_active":true,"active_shards":1,)");
+    EXPECT_EQ(get("/_cluster/health?level=indices").find("primary_active"), std::string::npos);
+    expect_has(get("/_cat/indices?h=index,status"), "shut close");
+}
+
+TEST_F(ClusterApi, DeletingByPatternIsASettingOfTheCluster) {
+    const std::string setting = R"("action.destructive_requires_name")";
+    EXPECT_FALSE(node.indices->names_to_delete());
+    body(200, "PUT", "/_cluster/settings", R"({"persistent":{)" + setting + R"(:false}})");
+    EXPECT_EQ(node.indices->names_to_delete(), std::optional(false));
+    body(200, "PUT", "/_cluster/settings", R"({"persistent":{)" + setting + R"(:null}})");
+    EXPECT_FALSE(node.indices->names_to_delete());
 }
 
 TEST_F(ClusterApi, PipelinesThatNobodyHasUsedListTheirProcessors) {
@@ -88,7 +122,7 @@ TEST_F(ClusterApi, ADamagedIndexIsRedAndTheRestIsTold) {
     expect_has(health, R"("bad":{"status":"red")");
     expect_has(health, R"("good":{"status":"green")");
     expect_has(get("/_cluster/health/good"), R"("status":"green")");
-    expect_has(body(408, "GET", "/_cluster/health?wait_for_status=yellow&timeout=20ms"),
+    expect_has(get("/_cluster/health?wait_for_status=yellow&timeout=20ms"),
                R"("status":"red","timed_out":true)");
     get("/_cluster/health?wait_for_status=red");
     expect_has(get("/_nodes/stats/indices"), R"("docs":{"count":1)");

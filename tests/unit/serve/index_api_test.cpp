@@ -211,5 +211,52 @@ TEST_F(IndicesOverHttp, DeletingDoesNotReachThroughAliases) {
     ask(404, "DELETE", "/nam*?allow_no_indices=false");
 }
 
+TEST_F(IndicesOverHttp, DefaultsAndTextsForPeopleAreShownWhenAskedFor) {
+    ask(200, "PUT", "/a", R"({"settings":{"refresh_interval":"5s"}})");
+    const std::string flat = get("/a/_settings?include_defaults=true&flat_settings=true");
+    EXPECT_THAT(flat, AllOf(HasSubstr(R"("index.refresh_interval":"5s")"),
+                            HasSubstr(R"("index.max_result_window":"10000")"),
+                            Not(HasSubstr(R"("index.refresh_interval":"1s")"))));
+    EXPECT_THAT(get("/a/_settings/index.max*?include_defaults=true"),
+                HasSubstr(R"("defaults":{"index":{"max_result_window":"10000"}})"));
+    EXPECT_THAT(get("/a?human=true"), AllOf(HasSubstr(R"("created_string":"8.0.0")"),
+                                            HasSubstr(R"("creation_date_string":"20)")));
+    EXPECT_THAT(get("/a"), Not(HasSubstr("_string")));
+}
+
+TEST_F(IndicesOverHttp, PartsOfAnIndexsDescription) {
+    ask(200, "PUT", "/a");
+    EXPECT_EQ(get("/a?features=aliases,mappings"), R"({"a":{"aliases":{},"mappings":{}}})");
+    EXPECT_THAT(ask(400, "GET", "/a?features=shards"),
+                HasSubstr("Invalid features specified [shards]"));
+}
+
+TEST_F(IndicesOverHttp, SomeSettingsChangeOnlyWhileTheIndexIsClosed) {
+    ask(200, "PUT", "/a");
+    const std::string codec = R"({"index.codec":"best_compression"})";
+    EXPECT_THAT(ask(400, "PUT", "/a/_settings", codec),
+                HasSubstr("Can't update non dynamic settings [[index.codec]] for open indices"));
+    ask(200, "PUT", "/a/_settings?reopen=true", codec);
+    EXPECT_THAT(ask(400, "PUT", "/a/_settings?reopen=true", R"({"number_of_shards":2})"),
+                HasSubstr("final a setting [index.number_of_shards], not updateable"));
+    ask(200, "POST", "/a/_close");
+    ask(200, "PUT", "/a/_settings", R"({"settings":{"index.codec":"default"}})");
+    ask(200, "PUT", "/a/_settings?preserve_existing=true",
+        R"({"settings":{"index.codec":"other","index.store.type":"fs"}})");
+    EXPECT_THAT(get("/a/_settings"),
+                AllOf(HasSubstr(R"("codec":"default")"), HasSubstr(R"("type":"fs")")));
+}
+
+TEST_F(IndicesOverHttp, PatternsDeleteWhereNamesAreNotRequired) {
+    ask(200, "PUT", "/a1");
+    ask(400, "DELETE", "/a*");
+    node.indices->set_names_to_delete(false);
+    ask(200, "DELETE", "/a*");
+    node.compat.major = 7;
+    ask(200, "PUT", "/a1");
+    node.indices->set_names_to_delete(true);
+    ask(400, "DELETE", "/a*");
+}
+
 }  // namespace
 }  // namespace penstock::serve
