@@ -228,7 +228,8 @@ const WriteTarget& DocumentWriter::target(const Work& work, bool create) {
     const unsigned privileges = privileges_of(request, work.answer);
     const std::string name = node_.indices->resolve_names(request.index);
     authorize_names(node_, request_, privileges, name);
-    const WriteTarget& found = find_target(name, request.require_alias, create);
+    // Only of where a document ends up: a pipeline may send it to an alias.
+    const WriteTarget& found = find_target(name, request.require_alias && create, create);
     authorize_index(node_, request_, privileges, found.index, name);
     return found;
 }
