@@ -166,11 +166,17 @@ struct Found {
 /// Blocks.
 Found find(const Node& node, std::string index, std::string id, const std::string& routing) {
     Found found{std::move(index), std::move(id), {}, {}};
+    const auto begin = std::chrono::steady_clock::now();
     found.document = node.store->get(found.index, found.id, true);
     found.metadata = node.indices->metadata(found.index);
     if (found.document && found.metadata &&
         !found.metadata->finds(found.id, found.document->routing, routing))
         found.document.reset();
+    IndexCounts counts;
+    (found.document ? counts.found : counts.missing) = 1;
+    (found.document ? counts.finding : counts.missing_time) =
+        std::chrono::steady_clock::now() - begin;
+    node.indices->activity().add(found.index, counts);
     return found;
 }
 

@@ -53,6 +53,7 @@ struct IndexRegistry::Impl {
     }
 
     IndexTemplates templates;
+    IndexActivity activity;
     mutable std::mutex mutex;  ///< guards what follows, to `names_to_delete`
     mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
     std::uint64_t changes = 0;  ///< what was loaded before one is not kept
@@ -360,6 +361,7 @@ void IndexRegistry::remove(const std::string& index) {
     const std::lock_guard one(impl_->change);
     if (!store_->remove(index)) throw index_not_found(index);
     impl_->forget(index);
+    impl_->activity.forget(index);
 }
 
 namespace {
@@ -520,6 +522,10 @@ void IndexRegistry::change_aliases(const std::vector<AliasChange>& changes) {
         impl_->publish(before);
         throw;
     }
+}
+
+IndexActivity& IndexRegistry::activity() const {
+    return impl_->activity;
 }
 
 IndexTemplates& IndexRegistry::templates() const {

@@ -11,6 +11,7 @@
 
 #include "engine/io/index.h"
 #include "tools/serve/auto_create.h"
+#include "tools/serve/index_activity.h"
 #include "tools/serve/index_metadata.h"
 #include "tools/serve/index_names.h"
 #include "tools/serve/index_templates.h"
@@ -98,6 +99,8 @@ class IndexRegistry {
     /// none. Indices are removed last. Throws ApiError for what cannot be.
     void change_aliases(const std::vector<AliasChange>& changes);
 
+    /// How much is done with each index.
+    IndexActivity& activity() const;
     /// Scrolls and points in time that read an index, for its statistics.
     void count_context(const std::string& index, int change);
     int open_contexts(const std::string& index) const;

@@ -90,6 +90,20 @@ TEST_F(ClusterApi, HealthOfShards) {
     expect_has(get("/_cat/indices?h=index,status"), "shut close");
 }
 
+TEST_F(ClusterApi, NodesTellOfTheirIndices) {
+    put_document("logs");
+    node.indices->activity().add("logs", {.indexed = 4, .searches = 2});
+    const std::string stats = get("/_nodes/stats");
+    expect_has(stats, R"("indexing":{"index_total":4,)");
+    expect_has(stats, R"("query_total":2,)");
+    expect_has(stats, R"("published_cluster_states":{)");
+    const std::string docs = get("/_nodes/stats/indices/docs");
+    expect_has(docs, R"("indices":{"docs":{"count":1,)");
+    EXPECT_EQ(docs.find("indexing"), std::string::npos) << docs;
+    expect_has(get("/_nodes/stats/indices?level=indices"), R"("indices":{"logs":{"docs":)");
+    expect_has(body(400, "GET", "/_nodes/stats/indicse"), "did you mean [indices]?");
+}
+
 TEST_F(ClusterApi, DeletingByPatternIsASettingOfTheCluster) {
     const std::string setting = R"("action.destructive_requires_name")";
     EXPECT_FALSE(node.indices->names_to_delete());

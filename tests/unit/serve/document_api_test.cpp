@@ -492,6 +492,21 @@ TEST_F(DocumentApi, APipelineMaySendADocumentToTheAliasThatIsRequired) {
     EXPECT_THAT(call("PUT", target, "{}").body, HasSubstr(R"("_index":"books")"));
 }
 
+TEST_F(DocumentApi, WhatIsDoneWithAnIndexIsCounted) {
+    call("PUT", "/a/_doc/1", "{}");
+    call("PUT", "/a/_create/1", "{}");
+    call("GET", "/a/_doc/1");
+    call("GET", "/a/_doc/2");
+    call("DELETE", "/a/_doc/1");
+    const IndexCounts counts = node.indices->activity().of("a");
+    EXPECT_EQ(counts.indexed, 1U);
+    EXPECT_EQ(counts.index_failed, 1U);
+    EXPECT_EQ(counts.found, 1U);
+    EXPECT_EQ(counts.missing, 1U);
+    EXPECT_EQ(counts.deleted, 1U);
+    EXPECT_GT(counts.writing.count(), 0);
+}
+
 TEST_F(DocumentApi, DocumentsOfAClosedIndexAreNotReached) {
     node.indices->create("shut", "");
     EXPECT_EQ(call("PUT", "/shut/_doc/1", "{}").status, 201);

@@ -258,5 +258,30 @@ TEST_F(IndicesOverHttp, PatternsDeleteWhereNamesAreNotRequired) {
     ask(400, "DELETE", "/a*");
 }
 
+TEST_F(IndicesOverHttp, StatisticsHaveTheSectionsThatAreAskedFor) {
+    ask(200, "PUT", "/a");
+    ask(200, "PUT", "/b");
+    node.indices->activity().add("a", {.indexed = 3, .deleted = 1});
+    node.indices->activity().add("b", {.indexed = 2, .found = 5, .missing = 1});
+    const std::string all = get("/_stats");
+    for (const char* section : {"docs", "store", "indexing", "get", "search", "merges", "refresh",
+                                "flush", "segments", "translog", "recovery"})
+        EXPECT_THAT(all, HasSubstr("\"" + std::string(section) + "\":{")) << section;
+    const std::string some = get("/a,b/_stats/indexing,get");
+    EXPECT_THAT(some,
+                AllOf(HasSubstr(R"("_all":{"primaries":{"indexing":{"index_total":5,)"),
+                      HasSubstr(R"("a":{"uuid":)"), HasSubstr(R"("indexing":{"index_total":3,)"),
+                      HasSubstr(R"("get":{"total":6,)"), Not(HasSubstr("docs"))));
+    EXPECT_THAT(get("/_stats?level=cluster"), Not(HasSubstr(R"("indices")")));
+    EXPECT_THAT(get("/_stats/segments?include_segment_file_sizes=true"), HasSubstr(R"("db":{)"));
+    EXPECT_THAT(ask(400, "GET", "/_stats/serach"),
+                HasSubstr("request [/_stats/serach] contains unrecognized metric: [serach] -> did "
+                          "you mean [search]?"));
+    ask(400, "GET", "/_stats?level=planet");
+    ask(200, "DELETE", "/a");
+    ask(200, "PUT", "/a");
+    EXPECT_THAT(get("/a/_stats/indexing"), HasSubstr(R"("index_total":0,)"));
+}
+
 }  // namespace
 }  // namespace penstock::serve
