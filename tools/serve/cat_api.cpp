@@ -75,7 +75,7 @@ std::vector<TextCell> index_row(const IndexState& state) {
             metadata.closed ? "close" : "open",
             state.name,
             metadata.uuid,
-            TextCell::number(1),
+            TextCell::number(metadata.shards),
             TextCell::number(0),
             TextCell::number(static_cast<std::int64_t>(info.docs)),
             TextCell::number(0),
@@ -135,7 +135,7 @@ TextTable health_table(const Node& node, const Request& request) {
     });
     const IndexTotals totals = index_totals(node);
     const auto damaged = static_cast<std::int64_t>(totals.damaged);
-    const auto shards = static_cast<std::int64_t>(totals.indices) - damaged;
+    const auto shards = static_cast<std::int64_t>(totals.shards);
     std::vector<TextCell> row{epoch(node.now()), time_of_day(node.now()), node.cluster_name,
                               damaged > 0 ? "red" : "green"};
     for (const std::int64_t number :
@@ -143,7 +143,7 @@ TextTable health_table(const Node& node, const Request& request) {
           damaged, damaged, std::int64_t{0}})
         row.push_back(TextCell::number(number));
     row.emplace_back("-");
-    row.emplace_back(percent_text(active_percent(totals.indices, totals.damaged)));
+    row.emplace_back(percent_text(active_percent(totals.shards + totals.damaged, totals.damaged)));
     table.add(std::move(row));
     return table;
 }

@@ -288,8 +288,8 @@ std::string cluster_stats(const Node& node) {
         json.member_object("indices", [&] {
             json.member("count", totals.indices);
             json.member_object("shards", [&] {
-                json.member("total", totals.indices - totals.damaged);
-                json.member("primaries", totals.indices - totals.damaged);
+                json.member("total", totals.shards);
+                json.member("primaries", totals.shards);
                 json.member("replication", 0.0);
             });
             json.member_object("docs", [&] {

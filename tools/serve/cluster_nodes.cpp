@@ -32,6 +32,7 @@ IndexTotals index_totals(const Node& node) {
     for (const IndexState& state : index_states(node, node.store->names())) {
         ++totals.indices;
         totals.damaged += state.damaged ? 1 : 0;
+        if (!state.damaged) totals.shards += static_cast<std::size_t>(state.metadata->shards);
         totals.docs += state.info.docs;
         totals.bytes += state.info.bytes;
     }

@@ -88,6 +88,9 @@ TEST_F(ClusterApi, HealthOfShards) {
                R"("2":{"status":"green","primary_active":true,"active_shards":1,)");
     EXPECT_EQ(get("/_cluster/health?level=indices").find("primary_active"), std::string::npos);
     expect_has(get("/_cat/indices?h=index,status"), "shut close");
+    expect_has(get("/_cat/indices/logs?h=index,pri,rep"), "logs 3 0");
+    expect_has(get("/_cat/health?h=status,shards,pri"), "green 4 4");
+    expect_has(get("/_cluster/stats?filter_path=indices.shards"), R"("primaries":4)");
 }
 
 TEST_F(ClusterApi, NodesTellOfTheirIndices) {
