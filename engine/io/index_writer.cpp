@@ -311,7 +311,7 @@ bool IndexWriter::refuse_conflict(const WriteItem& item, ItemResult& result) {
     if (item.if_seq_no >= 0 || item.if_primary_term >= 0) {
         const std::string wanted = "required seqNo [" + std::to_string(item.if_seq_no) +
                                    "], primary term [" + std::to_string(item.if_primary_term) + "]";
-        if (!current_.exists) return refuse_version(result, wanted + ", but no document was found");
+        if (!current_.exists) return refuse_version(result, wanted + ". but no document was found");
         if (item.if_seq_no != current_.seq_no || item.if_primary_term != kPrimaryTerm) {
             return refuse_version(result, wanted + ". current document has seqNo [" +
                                               std::to_string(current_.seq_no) +

@@ -70,4 +70,10 @@ ApiError index_not_found(const std::string& index) {
         .with_text("index", index);
 }
 
+ApiError index_closed(const std::string& index) {
+    return ApiError(400, "index_closed_exception", "closed")
+        .with_text("index_uuid", "_na_")
+        .with_text("index", index);
+}
+
 }  // namespace penstock::serve

@@ -71,5 +71,6 @@ ApiError action_validation(const std::vector<std::string>& problems);  ///< 400,
 ApiError parsing_error(std::string reason);                            ///< 400
 ApiError resource_not_found(std::string reason);                       ///< 404
 ApiError index_not_found(const std::string& index);                    ///< 404
+ApiError index_closed(const std::string& index);                       ///< 400
 
 }  // namespace penstock::serve

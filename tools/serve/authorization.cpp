@@ -37,7 +37,7 @@ struct Needs {
     enum class Of {
         nothing,
         cluster,
-        /// The one index of the path.
+        /// The path's names as they stand: of one index, or of what is deleted.
         index,
         /// The indices of the path; without one there, all indices.
         indices,
@@ -114,7 +114,7 @@ constexpr auto kRules = std::to_array<Rule>({
     {"POST", "/_reindex", documents(Index::add_doc | Index::put_doc)},
     // Indices.
     {"PUT", "/{index}", index(Index::create_index)},
-    {"DELETE", "/{index}", indices(Index::delete_index)},
+    {"DELETE", "/{index}", index(Index::delete_index)},
     {"GET", "/{index}", indices(Index::metadata)},
     {"GET", "/_settings", indices(Index::metadata)},
     {"GET", "/_settings/{name}", indices(Index::metadata)},
@@ -273,9 +273,10 @@ std::string narrowed(const Node& node, const Request& request, unsigned privileg
     const std::vector<std::string> parts =
         split_list(expression.empty() ? std::string_view("_all") : expression);
     if (!is_too_wide(request, privileges, parts)) return std::string(expression);
-    const bool hidden = ExpandOptions::from(request.query).hidden;
-    // Indices are not deleted through aliases.
-    const bool aliases = grants_by_alias(privileges) && (privileges & Index::delete_index) == 0;
+    constexpr unsigned open_alone =
+        Index::read | Index::write | Index::monitor | Index::maintenance;
+    const ExpandOptions options = ExpandOptions::from(
+        request.query, true, (privileges & open_alone) != 0 ? Reach::open : Reach::all);
     std::vector<std::string> names;
     bool after_pattern = false;
     for (const std::string& part : parts) {
@@ -286,7 +287,8 @@ std::string narrowed(const Node& node, const Request& request, unsigned privileg
                           });
         } else if (is_pattern(part)) {
             after_pattern = true;
-            for (std::string& name : node.indices->names_like(part, hidden, aliases)) {
+            for (std::string& name :
+                 node.indices->names_like(part, options, grants_by_alias(privileges))) {
                 if (request.principal->permissions.allows(privileges, name))
                     names.push_back(std::move(name));
             }

@@ -72,10 +72,10 @@ std::vector<TextCell> index_row(const IndexState& state) {
     const std::chrono::system_clock::time_point created{
         std::chrono::milliseconds(metadata.created_millis)};
     return {"green",
-            "open",
+            metadata.closed ? "close" : "open",
             state.name,
             metadata.uuid,
-            TextCell::number(1),
+            TextCell::number(metadata.shards),
             TextCell::number(0),
             TextCell::number(static_cast<std::int64_t>(info.docs)),
             TextCell::number(0),
@@ -94,15 +94,12 @@ bool wanted(const Request& request, const IndexState& state) {
     return health == (state.damaged ? "red" : "green");
 }
 
-std::vector<std::string> named_indices(const Node& node, const Request& request) {
-    return node.indices->expand(request.part("index"),
-                                within_rights(request, ExpandOptions::from(request.query)));
-}
-
 TextTable index_table(const Node& node, const Request& request) {
     TextTable table(index_columns());
     wanted(request, {});  // also where there is no index
-    for (const IndexState& state : index_states(node, named_indices(node, request))) {
+    const ExpandOptions options = ExpandOptions::from(request.query, true, Reach::all);
+    for (const IndexState& state : index_states(
+             node, node.indices->expand(request.part("index"), within_rights(request, options)))) {
         if (wanted(request, state)) table.add(index_row(state));
     }
     return table;
@@ -138,7 +135,7 @@ TextTable health_table(const Node& node, const Request& request) {
     });
     const IndexTotals totals = index_totals(node);
     const auto damaged = static_cast<std::int64_t>(totals.damaged);
-    const auto shards = static_cast<std::int64_t>(totals.indices) - damaged;
+    const auto shards = static_cast<std::int64_t>(totals.shards);
     std::vector<TextCell> row{epoch(node.now()), time_of_day(node.now()), node.cluster_name,
                               damaged > 0 ? "red" : "green"};
     for (const std::int64_t number :
@@ -146,7 +143,7 @@ TextTable health_table(const Node& node, const Request& request) {
           damaged, damaged, std::int64_t{0}})
         row.push_back(TextCell::number(number));
     row.emplace_back("-");
-    row.emplace_back(percent_text(active_percent(totals.indices, totals.damaged)));
+    row.emplace_back(percent_text(active_percent(totals.shards + totals.damaged, totals.damaged)));
     table.add(std::move(row));
     return table;
 }
@@ -158,7 +155,9 @@ TextTable count_table(const Node& node, const Request& request) {
         {"count", {"dc", "docs.count", "docsCount"}, "the document count"},
     });
     std::uint64_t count = 0;
-    for (const IndexState& state : index_states(node, named_indices(node, request)))
+    const ExpandOptions options = ExpandOptions::for_documents(request.query);
+    for (const IndexState& state : index_states(
+             node, node.indices->expand(request.part("index"), within_rights(request, options))))
         count += state.info.docs;
     table.add({epoch(node.now()), time_of_day(node.now()),
                TextCell::number(static_cast<std::int64_t>(count))});

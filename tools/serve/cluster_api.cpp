@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <map>
+#include <optional>
 #include <span>
 
 #include "engine/document/json.h"
@@ -37,6 +38,7 @@ const std::vector<std::string>& health_parameters() {
                                                 "local",
                                                 "master_timeout",
                                                 "cluster_manager_timeout",
+                                                "return_200_for_cluster_health_timeout",
                                                 "timeout",
                                                 "wait_for_active_shards",
                                                 "wait_for_events",
@@ -95,18 +97,56 @@ struct Health {
     bool is_red() const { return indices_missing || count_damaged(indices) > 0; }
 };
 
-/// Each index is one shard, which is on this node from the moment there is an index, and assigned
-/// to none when it cannot be read.
-void write_shards(JsonWriter& json, std::size_t shards, std::size_t damaged) {
-    json.member("active_primary_shards", shards - damaged);
-    json.member("active_shards", shards - damaged);
+/// An index has the primary shards of its settings, all of them on this node from the moment there
+/// is an index, and no replicas. One that cannot be read has one shard, assigned to no node.
+struct Shards {
+    std::size_t active = 0;
+    std::size_t unassigned = 0;
+
+    void add(const IndexState& state) {
+        if (state.damaged) {
+            ++unassigned;
+        } else {
+            active += static_cast<std::size_t>(state.metadata->shards);
+        }
+    }
+    static Shards of(const std::vector<IndexState>& states) {
+        Shards sum;
+        for (const IndexState& state : states)
+            sum.add(state);
+        return sum;
+    }
+    std::size_t all() const { return active + unassigned; }
+};
+
+void write_shards(JsonWriter& json, const Shards& shards) {
+    json.member("active_primary_shards", shards.active);
+    json.member("active_shards", shards.active);
     json.member("relocating_shards", 0);
     json.member("initializing_shards", 0);
-    json.member("unassigned_shards", damaged);
-    json.member("unassigned_primary_shards", damaged);
+    json.member("unassigned_shards", shards.unassigned);
+    json.member("unassigned_primary_shards", shards.unassigned);
 }
 
-std::string health_json(const Node& node, const Health& health, bool by_index) {
+void write_each_shard(JsonWriter& json, const IndexState& state, const Shards& shards) {
+    json.member_object("shards", [&] {
+        for (std::size_t number = 0; number < shards.all(); ++number) {
+            json.member_object(std::to_string(number), [&] {
+                const std::size_t active = state.damaged ? 0 : 1;
+                json.member("status", state.damaged ? "red" : "green");
+                json.member("primary_active", !state.damaged);
+                json.member("active_shards", active);
+                json.member("relocating_shards", 0);
+                json.member("initializing_shards", 0);
+                json.member("unassigned_shards", 1 - active);
+                json.member("unassigned_primary_shards", 1 - active);
+            });
+        }
+    });
+}
+
+/// `level`: "cluster", "indices" or "shards".
+std::string health_json(const Node& node, const Health& health, std::string_view level) {
     std::string out;
     JsonWriter json(out);
     json.object([&] {
@@ -119,22 +159,24 @@ std::string health_json(const Node& node, const Health& health, bool by_index) {
             json.member("discovered_master", true);
             json.member("discovered_cluster_manager", true);
         }
-        const std::size_t damaged = count_damaged(health.indices);
-        write_shards(json, health.indices.size(), damaged);
+        const Shards shards = Shards::of(health.indices);
+        write_shards(json, shards);
         json.member("delayed_unassigned_shards", 0);
         json.member("number_of_pending_tasks", 0);
         json.member("number_of_in_flight_fetch", 0);
         json.member("task_max_waiting_in_queue_millis", 0);
         json.member("active_shards_percent_as_number",
-                    active_percent(health.indices.size(), damaged));
-        if (!by_index) return;
+                    active_percent(shards.all(), shards.unassigned));
+        if (level == "cluster") return;
         json.member_object("indices", [&] {
             for (const IndexState& state : health.indices) {
                 json.member_object(state.name, [&] {
                     json.member("status", state.damaged ? "red" : "green");
-                    json.member("number_of_shards", 1);
+                    const Shards own = Shards::of({state});
+                    json.member("number_of_shards", own.all());
                     json.member("number_of_replicas", 0);
-                    write_shards(json, 1, state.damaged ? 1 : 0);
+                    write_shards(json, own);
+                    if (level == "shards") write_each_shard(json, state, own);
                 });
             }
         });
@@ -156,10 +198,35 @@ asio::awaitable<std::optional<std::vector<IndexState>>> find_indices(const Node&
     }
 }
 
-/// As the reference, waits for an index that is not there yet, and for a status that is better than
-/// red when `red_is_enough` is not set.
+/// What a request for the health waits for.
+struct Awaited {
+    bool red_is_enough = true;
+    bool all_active = false;
+    std::size_t active = 0;  ///< shards
+
+    static Awaited from(const Parameters& parameters) {
+        const std::string status = parameters.text("wait_for_status", "red");
+        const std::string shards = parameters.text("wait_for_active_shards", "0");
+        Awaited awaited;
+        awaited.red_is_enough = status == "red" || status == "RED";
+        awaited.all_active = shards == "all";
+        if (awaited.all_active) return awaited;
+        const auto [end, problem] =
+            std::from_chars(shards.data(), shards.data() + shards.size(), awaited.active);
+        if (problem != std::errc() || end != shards.data() + shards.size())
+            throw illegal_argument("cannot parse ActiveShardCount[" + shards + "]");
+        return awaited;
+    }
+    bool are_there(const Health& health) const {
+        const Shards shards = Shards::of(health.indices);
+        return (red_is_enough || !health.is_red()) && shards.active >= active &&
+               (!all_active || shards.unassigned == 0);
+    }
+};
+
+/// As the reference, waits for an index that is not there yet, and for what else is awaited.
 asio::awaitable<Health> wait_for_indices(const Node& node, const std::string& names,
-                                         ExpandOptions options, bool red_is_enough,
+                                         ExpandOptions options, Awaited awaited,
                                          std::chrono::milliseconds timeout) {
     constexpr std::chrono::milliseconds pause(50);
     const auto deadline = std::chrono::steady_clock::now() + timeout;
@@ -169,7 +236,7 @@ asio::awaitable<Health> wait_for_indices(const Node& node, const std::string& na
         if (auto found = co_await find_indices(node, names, options)) {
             health.indices = std::move(*found);
             health.indices_missing = false;
-            if (red_is_enough || !health.is_red()) co_return health;
+            if (awaited.are_there(health)) co_return health;
         } else {
             health.indices_missing = true;
         }
@@ -190,14 +257,18 @@ asio::awaitable<Response> get_health(Request& request, const Node& node) {
     const auto timeout = request.query.time("timeout", std::chrono::seconds(30));
     const bool enough_nodes =
         !request.query.has("wait_for_nodes") || fits_one_node(request.query.text("wait_for_nodes"));
-    const std::string wanted = request.query.text("wait_for_status", "red");
     Health health = co_await wait_for_indices(
-        node, request.part("index"), within_rights(request, ExpandOptions::from(request.query)),
-        wanted == "red" || wanted == "RED", timeout);
+        node, request.part("index"),
+        within_rights(request, ExpandOptions::from(request.query, true, Reach::all)),
+        Awaited::from(request.query), timeout);
     // Nodes never join: there is nothing to wait for.
     health.timed_out = health.timed_out || !enough_nodes;
-    const bool by_index = request.query.text("level", "cluster") != "cluster";
-    co_return Response::json(health_json(node, health, by_index), health.timed_out ? 408 : 200);
+    // Elasticsearch 8 has left the status 408.
+    const bool tells_by_status = !node.compat.is_elasticsearch() || node.compat.major < 8;
+    const bool always_200 =
+        request.query.flag("return_200_for_cluster_health_timeout", !tells_by_status);
+    co_return Response::json(health_json(node, health, request.query.text("level", "cluster")),
+                             health.timed_out && !always_200 ? 408 : 200);
 }
 
 // ---- statistics
@@ -217,8 +288,8 @@ std::string cluster_stats(const Node& node) {
         json.member_object("indices", [&] {
             json.member("count", totals.indices);
             json.member_object("shards", [&] {
-                json.member("total", totals.indices - totals.damaged);
-                json.member("primaries", totals.indices - totals.damaged);
+                json.member("total", totals.shards);
+                json.member("primaries", totals.shards);
                 json.member("replication", 0.0);
             });
             json.member_object("docs", [&] {
@@ -344,6 +415,7 @@ Flat section(const JsonBody& body, std::string_view name) {
 }
 
 constexpr const char* kAutoCreate = "action.auto_create_index";
+constexpr const char* kNamesToDelete = "action.destructive_requires_name";
 
 void check_auto_create(const Flat& changes) {
     const auto found = changes.find(kAutoCreate);
@@ -354,6 +426,9 @@ void check_auto_create(const Flat& changes) {
 /// The settings that mean something here. Blocks.
 void put_in_force(const Node& node, const ClusterSettings& settings) {
     node.indices->set_auto_create(AutoCreate::parse(settings.text(kAutoCreate, "true")));
+    const std::string names = settings.text(kNamesToDelete, "");
+    node.indices->set_names_to_delete(names.empty() ? std::nullopt
+                                                    : std::optional<bool>(names == "true"));
 }
 
 asio::awaitable<Response> put_settings(Request& request, const Node& node, SettingsPtr settings) {

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
+#include <initializer_list>
 #include <map>
 #include <set>
 
@@ -12,7 +13,9 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/http_server.h"
+#include "tools/serve/index_sections.h"
 #include "tools/serve/index_state.h"
+#include "tools/serve/metric_list.h"
 #include "tools/serve/process_stats.h"
 #include "tools/serve/stats_json.h"
 #include "tools/serve/timestamp.h"
@@ -29,6 +32,7 @@ IndexTotals index_totals(const Node& node) {
     for (const IndexState& state : index_states(node, node.store->names())) {
         ++totals.indices;
         totals.damaged += state.damaged ? 1 : 0;
+        if (!state.damaged) totals.shards += static_cast<std::size_t>(state.metadata->shards);
         totals.docs += state.info.docs;
         totals.bytes += state.info.bytes;
     }
@@ -93,30 +97,6 @@ bool means_this_node(const Node& node, const std::string& filter) {
                matches_wildcard(name, host_of(node));
     });
 }
-
-/// The sections of an answer.
-class Metrics {
-  public:
-    /// Throws ApiError 400 for one that `known` does not have.
-    Metrics(const Request& request, const std::string& list,
-            std::span<const std::string_view> known) {
-        for (const std::string& name : split_list(list)) {
-            if (name == "_all") {
-                wanted_.clear();
-                return;
-            }
-            if (std::find(known.begin(), known.end(), name) == known.end()) {
-                throw illegal_argument("request [" + request.path +
-                                       "] contains unrecognized metric: [" + name + "]");
-            }
-            wanted_.insert(name);
-        }
-    }
-    bool want(std::string_view name) const { return wanted_.empty() || wanted_.contains(name); }
-
-  private:
-    std::set<std::string, std::less<>> wanted_;  // empty: all
-};
 
 constexpr std::array<std::string_view, 11> kInfoMetrics{
     "settings", "os",      "process", "jvm",          "thread_pool", "transport",
@@ -186,7 +166,7 @@ void write_info_settings(JsonWriter& json, const Node& node) {
     });
 }
 
-void write_info_machine(JsonWriter& json, const Node& node, const Metrics& metrics) {
+void write_info_machine(JsonWriter& json, const Node& node, const MetricList& metrics) {
     const ProcessStats process = read_process_stats();
     if (metrics.want("os")) {
         json.member_object("os", [&] {
@@ -263,7 +243,7 @@ void write_module(JsonWriter& json, const Node& node, const Module& module) {
     });
 }
 
-void write_info(JsonWriter& json, const Node& node, const Metrics& metrics) {
+void write_info(JsonWriter& json, const Node& node, const MetricList& metrics) {
     constexpr std::int64_t largest_body = 100 * 1024 * 1024;
     write_identity(json, node);
     json.member("version", node.compat.number());
@@ -316,7 +296,7 @@ asio::awaitable<Response> get_info(Request& request, const Node& node) {
     };
     if (list.empty() && !names.empty() && std::all_of(names.begin(), names.end(), is_metric))
         list.swap(filter);
-    const Metrics metrics(request, list, kInfoMetrics);
+    const MetricList metrics(request, list, kInfoMetrics);
     const bool here = means_this_node(node, filter);
     co_return Response::json(
         nodes_json(node, here, [&](JsonWriter& json) { write_info(json, node, metrics); }));
@@ -415,14 +395,26 @@ void write_stats_fs(JsonWriter& json, const Node& node, std::int64_t now) {
     });
 }
 
-void write_stats_indices(JsonWriter& json, const Node& node) {
-    const IndexTotals totals = index_totals(node);
+/// `request`: its path may choose sections, and its level tells of each index.
+void write_stats_indices(JsonWriter& json, const Node& node, const Request& request) {
+    const MetricList metrics(request, request.part("part"), index_metrics());
+    const bool file_sizes = request.query.flag("include_segment_file_sizes");
+    const std::vector<IndexState> states = index_states(node, node.store->names());
+    IndexNumbers sum;
+    for (const IndexState& state : states) {
+        if (!state.damaged) sum.add(IndexNumbers::of(node, state));
+    }
     json.member_object("indices", [&] {
-        json.member_object("docs", [&] {
-            json.member("count", totals.docs);
-            json.member("deleted", 0);
+        write_index_sections(json, sum, metrics, file_sizes);
+        if (request.query.text("level", "node") == "node") return;
+        json.member_object("indices", [&] {
+            for (const IndexState& state : states) {
+                if (state.damaged) continue;
+                json.member_object(state.name, [&] {
+                    write_index_sections(json, IndexNumbers::of(node, state), metrics, file_sizes);
+                });
+            }
         });
-        json.member_object("store", [&] { json.member("size_in_bytes", totals.bytes); });
     });
 }
 
@@ -436,6 +428,22 @@ void write_stats_breakers(JsonWriter& json, const Node& node) {
             json.member("overhead", 1.0);
             json.member("tripped", node.budget->refusals());
         });
+    });
+}
+
+/// A cluster of one node publishes its state to nobody.
+void write_stats_discovery(JsonWriter& json) {
+    const auto nothing = [&](std::string_view section,
+                             std::initializer_list<std::string_view> members) {
+        json.member_object(section, [&] {
+            for (const std::string_view name : members)
+                json.member(name, 0);
+        });
+    };
+    json.member_object("discovery", [&] {
+        nothing("cluster_state_queue", {"total", "pending", "committed"});
+        nothing("published_cluster_states",
+                {"full_states", "incompatible_diffs", "compatible_diffs"});
     });
 }
 
@@ -454,13 +462,14 @@ void write_stats_http(JsonWriter& json, const Node& node) {
     });
 }
 
-void write_stats(JsonWriter& json, const Node& node, const Metrics& metrics) {
+void write_stats(JsonWriter& json, const Node& node, const Request& request,
+                 const MetricList& metrics) {
     const std::int64_t now = milliseconds(node.now());
     json.member("timestamp", now);
     write_identity(json, node);
     write_roles(json);
     const ProcessStats process = read_process_stats();
-    if (metrics.want("indices")) write_stats_indices(json, node);
+    if (metrics.want("indices")) write_stats_indices(json, node, request);
     if (metrics.want("os")) write_stats_os(json, process, now);
     if (metrics.want("process")) write_stats_process(json, node, process, now);
     if (metrics.want("jvm")) write_stats_jvm(json, node, process, now);
@@ -468,6 +477,7 @@ void write_stats(JsonWriter& json, const Node& node, const Metrics& metrics) {
     if (metrics.want("fs")) write_stats_fs(json, node, now);
     if (metrics.want("http")) write_stats_http(json, node);
     if (metrics.want("breaker") || metrics.want("breakers")) write_stats_breakers(json, node);
+    if (metrics.want("discovery")) write_stats_discovery(json);
     if (metrics.want("ingest")) {
         json.key("ingest");
         write_ingest(json, node.pipelines->statistics());
@@ -475,10 +485,11 @@ void write_stats(JsonWriter& json, const Node& node, const Metrics& metrics) {
 }
 
 asio::awaitable<Response> get_stats(Request& request, const Node& node) {
-    const Metrics metrics(request, request.part("metric"), kStatsMetrics);
+    const MetricList metrics(request, request.part("metric"), kStatsMetrics);
     const bool here = means_this_node(node, request.part("node"));
     co_return Response::json(co_await runtime::call_on(node.runtime->blocking(), [&] {
-        return nodes_json(node, here, [&](JsonWriter& json) { write_stats(json, node, metrics); });
+        return nodes_json(node, here,
+                          [&](JsonWriter& json) { write_stats(json, node, request, metrics); });
     }));
 }
 

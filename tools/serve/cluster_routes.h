@@ -17,6 +17,7 @@ namespace penstock::serve {
 struct IndexTotals {
     std::size_t indices = 0;
     std::size_t damaged = 0;
+    std::size_t shards = 0;  ///< primary ones, of those that are not damaged
     std::uint64_t docs = 0;
     std::uint64_t bytes = 0;
 };

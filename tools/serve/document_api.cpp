@@ -177,6 +177,7 @@ struct Reading {
 Found find(const Node& node, std::string index, std::string id, const std::string& routing,
            const Reading& reading) {
     Found found{std::move(index), std::move(id), {}, {}};
+    const auto begin = std::chrono::steady_clock::now();
     found.metadata = node.indices->metadata(found.index);
     if (reading.refresh) node.store->refresh(found.index);
     found.document = reading.realtime
@@ -185,6 +186,11 @@ Found find(const Node& node, std::string index, std::string id, const std::strin
     if (found.document && found.metadata &&
         !found.metadata->finds(found.id, found.document->routing, routing))
         found.document.reset();
+    IndexCounts counts;
+    (found.document ? counts.found : counts.missing) = 1;
+    (found.document ? counts.finding : counts.missing_time) =
+        std::chrono::steady_clock::now() - begin;
+    node.indices->activity().add(found.index, counts);
     return found;
 }
 

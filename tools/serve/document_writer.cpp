@@ -175,7 +175,8 @@ const WriteTarget& DocumentWriter::target(const Work& work, bool create) {
     const unsigned privileges = privileges_of(request, work.answer);
     const std::string name = node_.indices->resolve_names(request.index);
     authorize_names(node_, request_, privileges, name);
-    const WriteTarget& found = find_target(name, request.require_alias, create);
+    // Only of where a document ends up: a pipeline may send it to an alias.
+    const WriteTarget& found = find_target(name, request.require_alias && create, create);
     authorize_index(node_, request_, privileges, found.index, name);
     return found;
 }
@@ -518,6 +519,21 @@ void DocumentWriter::flush(std::vector<Work*>& pending) {
     pending.clear();
 }
 
+namespace {
+
+IndexCounts counts_of(const std::vector<io::ItemResult>& results) {
+    IndexCounts counts;
+    for (const io::ItemResult& one : results) {
+        const std::string_view result = one.result;
+        counts.indexed += result == "created" || result == "updated" ? 1 : 0;
+        counts.deleted += result == "deleted" ? 1 : 0;
+        counts.index_failed += one.ok() || result == "not_found" ? 0 : 1;
+    }
+    return counts;
+}
+
+}  // namespace
+
 void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>& works) {
     std::vector<io::WriteItem> items;
     items.reserve(works.size());
@@ -525,7 +541,11 @@ void DocumentWriter::write_to(const std::string& index, const std::vector<Work*>
         items.push_back(item_of(work->request, work->answer));
     std::vector<io::ItemResult> results;
     try {
+        const auto begin = std::chrono::steady_clock::now();
         node_.store->bulk(index, items, results);
+        IndexCounts counts = counts_of(results);
+        counts.writing = std::chrono::steady_clock::now() - begin;
+        node_.indices->activity().add(index, counts);
         for (std::size_t i = 0; i < works.size(); ++i) {
             take_result(works[i]->answer, results[i], node_.compat);
             works[i]->done = true;

@@ -48,6 +48,7 @@ IndexMetadata read_metadata(io::IndexStore& store, const std::string& name) {
     metadata.settings = text("settings");
     metadata.mappings = text("mappings").empty() ? "{}" : text("mappings");
     metadata.aliases = alias_texts(JsonTree::parse(text("aliases")));
+    metadata.closed = text("state") == "close";
     metadata.created_millis = io::parse_date(store.info(name).created).value_or(0);
     if (metadata.uuid.empty() || metadata.settings.empty()) {
         metadata.uuid = random_uuid();

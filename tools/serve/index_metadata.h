@@ -24,6 +24,7 @@ struct IndexMetadata {
     std::string final_pipeline;
     std::int64_t shards = 1;
     std::int64_t routing_shards = 1;
+    bool closed = false;       ///< no documents are read or written until it is opened again
     bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
     /// `refresh_interval` of -1: searches see what was there at the last refresh.
     io::Visibility visibility = io::Visibility::at_once;

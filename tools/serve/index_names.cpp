@@ -20,12 +20,50 @@ bool is_hidden(std::string_view name) {
 
 }  // namespace
 
-ExpandOptions ExpandOptions::from(const Parameters& parameters, bool none_allowed) {
+namespace {
+
+/// `expand_wildcards`
+void take_reach(const std::vector<std::string>& kinds, ExpandOptions& options) {
+    bool open = false;
+    bool closed = false;
+    bool none = false;
+    for (const std::string& kind : kinds) {
+        const bool all = kind == "all";
+        open = open || all || kind == "open";
+        closed = closed || all || kind == "closed";
+        options.hidden = options.hidden || all || kind == "hidden";
+        none = none || kind == "none";
+        if (!all && kind != "open" && kind != "closed" && kind != "hidden" && kind != "none")
+            throw illegal_argument("No valid expand wildcard value [" + kind + "]");
+    }
+    // "hidden" alone says nothing of open and closed.
+    if (!open && !closed && !none) return;
+    options.open = open;
+    options.closed = closed;
+}
+
+}  // namespace
+
+ExpandOptions ExpandOptions::from(const Parameters& parameters, bool none_allowed, Reach reach) {
     ExpandOptions options;
     options.ignore_unavailable = parameters.flag("ignore_unavailable", false);
     options.allow_no_indices = parameters.flag("allow_no_indices", none_allowed);
-    for (const std::string& kind : parameters.list("expand_wildcards"))
-        options.hidden = options.hidden || kind == "hidden" || kind == "all";
+    options.open = reach != Reach::closed;
+    options.closed = reach != Reach::open;
+    take_reach(parameters.list("expand_wildcards"), options);
+    return options;
+}
+
+ExpandOptions ExpandOptions::for_documents() {
+    ExpandOptions options;
+    options.closed = false;
+    options.forbid_closed = true;
+    return options;
+}
+
+ExpandOptions ExpandOptions::for_documents(const Parameters& parameters) {
+    ExpandOptions options = from(parameters);
+    options.forbid_closed = true;
     return options;
 }
 
@@ -91,16 +129,37 @@ namespace {
 
 constexpr std::size_t kLongestExpression = 16 * 1024;
 
+ApiError underscored_name(const std::string& name) {
+    return ApiError(400, "invalid_index_name_exception",
+                    "Invalid index name [" + name + "], must not start with '_'.")
+        .with_text("index_uuid", "_na_")
+        .with_text("index", name);
+}
+
 /// What single parts of an expression reach. Aliases are read when they are asked for, once.
 class NameLookup {
   public:
-    /// `names`: of all indices, sorted. `hidden`: patterns reach hidden ones.
-    NameLookup(std::vector<std::string> names, bool hidden, ReadAll everything)
-        : names_(std::move(names)), hidden_(hidden), everything_(std::move(everything)) {}
+    /// `names`: of all indices, sorted.
+    NameLookup(std::vector<std::string> names, const ExpandOptions& options, ReadAll everything,
+               IsClosed is_closed)
+        : names_(std::move(names)),
+          options_(options),
+          everything_(std::move(everything)),
+          is_closed_(std::move(is_closed)) {}
 
     /// Indices of this name or pattern, and with `aliases` those that have such an alias.
     std::vector<std::string> find(const std::string& part, bool aliases) {
         return is_pattern(part) ? by_pattern(part, aliases) : by_name(part, aliases);
+    }
+
+    /// Of what a name has reached: throws for what is closed, or takes it away.
+    void check_open(std::vector<std::string>& reached) const {
+        if (!options_.forbid_closed) return;
+        std::erase_if(reached, [&](const std::string& name) {
+            if (!is_closed_(name)) return false;
+            if (!options_.ignore_unavailable) throw index_closed(name);
+            return true;
+        });
     }
 
   private:
@@ -114,7 +173,7 @@ class NameLookup {
     }
 
     std::vector<std::string> by_pattern(const std::string& pattern, bool with_aliases) {
-        const bool hidden = hidden_ || is_hidden(pattern);
+        const bool hidden = options_.hidden || is_hidden(pattern);
         std::vector<std::string> found;
         std::size_t reachable = 0;
         for (const std::string& name : names_) {
@@ -122,11 +181,16 @@ class NameLookup {
             ++reachable;
             if (fits_pattern(pattern, name)) found.push_back(name);
         }
-        if (!with_aliases || found.size() == reachable) return found;
-        for (const auto& [alias, indices] : aliases()) {
-            if (fits_pattern(pattern, alias))
-                found.insert(found.end(), indices.begin(), indices.end());
+        if (with_aliases && found.size() < reachable) {
+            for (const auto& [alias, indices] : aliases()) {
+                if (fits_pattern(pattern, alias))
+                    found.insert(found.end(), indices.begin(), indices.end());
+            }
         }
+        if (options_.open && options_.closed) return found;
+        std::erase_if(found, [&](const std::string& name) {
+            return is_closed_(name) ? !options_.closed : !options_.open;
+        });
         return found;
     }
 
@@ -141,41 +205,47 @@ class NameLookup {
     }
 
     std::vector<std::string> names_;
-    bool hidden_;
+    ExpandOptions options_;
     ReadAll everything_;
+    IsClosed is_closed_;
     std::optional<Aliases> aliases_;
 };
 
 }  // namespace
 
 std::vector<std::string> expand_names(std::string_view expression, const ExpandOptions& options,
-                                      std::vector<std::string> names, ReadAll all) {
+                                      std::vector<std::string> names, ReadAll all,
+                                      IsClosed is_closed) {
     if (expression.size() > kLongestExpression)
         throw illegal_argument("the names of indices are too long, must be no longer than " +
                                std::to_string(kLongestExpression) +
                                " bytes but were: " + std::to_string(expression.size()) +
                                "; name them by a pattern or an alias");
     if (expression.empty()) expression = "_all";
-    NameLookup lookup(std::move(names), options.hidden, std::move(all));
+    const bool expands = options.open || options.closed;
+    NameLookup lookup(std::move(names), options, std::move(all), std::move(is_closed));
     std::set<std::string> found;
     std::set<std::string> included;  // parts that would add nothing more
     bool after_pattern = false;
     for (std::string part : split_list(expression)) {
         const bool exclude = after_pattern && part.front() == '-';
         if (exclude) part.erase(0, 1);
-        const bool pattern = is_pattern(part);
+        const bool pattern = is_pattern(part) && expands;
+        if (part.front() == '_' && part != "_all") throw underscored_name(part);
         after_pattern = after_pattern || pattern;
         if (!exclude && !included.insert(part).second) continue;
-        const std::vector<std::string> reached = lookup.find(part, !exclude);
+        std::vector<std::string> reached;
+        if (pattern || !is_pattern(part)) reached = lookup.find(part, !exclude && options.aliases);
         if (exclude) {
             included.clear();
             for (const std::string& name : reached)
                 found.erase(name);
             continue;
         }
-        found.insert(reached.begin(), reached.end());
         const bool may_lack = pattern ? options.allow_no_indices : options.ignore_unavailable;
         if (reached.empty() && !may_lack) throw index_not_found(part);
+        if (!pattern) lookup.check_open(reached);
+        found.insert(reached.begin(), reached.end());
     }
     if (found.empty() && !options.allow_no_indices) throw index_not_found(std::string(expression));
     return {found.begin(), found.end()};

@@ -21,14 +21,30 @@ class Parameters;
 /// The index of the results of tasks.
 inline constexpr std::string_view kTasksIndex = ".tasks";
 
+/// Which indices patterns reach.
+enum class Reach { open, closed, all };
+
 struct ExpandOptions {
     bool ignore_unavailable = false;
     bool allow_no_indices = true;
     /// Any pattern reaches names that begin with a dot, not only one that does so itself.
     bool hidden = false;
+    /// Patterns reach open indices, and closed ones. Neither: patterns are taken for names.
+    bool open = true;
+    bool closed = true;
+    /// Throws ApiError 400 for a closed index that is named, or with `ignore_unavailable` passes
+    /// over it.
+    bool forbid_closed = false;
+    /// Names and patterns may be those of aliases.
+    bool aliases = true;
 
-    /// `ignore_unavailable`, `allow_no_indices` and `expand_wildcards` of a request.
-    static ExpandOptions from(const Parameters& parameters, bool none_allowed = true);
+    /// `ignore_unavailable`, `allow_no_indices` and `expand_wildcards` of a request; `reach`: of
+    /// patterns where the request does not say. Throws ApiError 400.
+    static ExpandOptions from(const Parameters& parameters, bool none_allowed = true,
+                              Reach reach = Reach::open);
+    /// For whoever reads documents: patterns reach open indices, and none may be closed.
+    static ExpandOptions for_documents();
+    static ExpandOptions for_documents(const Parameters& parameters);
 };
 
 /// Of any names: with a `*`, or "_all".
@@ -53,9 +69,12 @@ void check_alias_name(const std::string& alias, const io::IndexStore& store,
 /// Reads the metadata of all indices.
 using ReadAll = std::function<std::vector<std::shared_ptr<const IndexMetadata>>()>;
 
+using IsClosed = std::function<bool(const std::string& index)>;
+
 /// What IndexRegistry::expand() answers. `names`: of all indices, sorted; `all` is called when
 /// aliases are asked for, at most once.
 std::vector<std::string> expand_names(std::string_view expression, const ExpandOptions& options,
-                                      std::vector<std::string> names, ReadAll all);
+                                      std::vector<std::string> names, ReadAll all,
+                                      IsClosed is_closed);
 
 }  // namespace penstock::serve

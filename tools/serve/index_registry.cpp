@@ -53,12 +53,14 @@ struct IndexRegistry::Impl {
     }
 
     IndexTemplates templates;
-    mutable std::mutex mutex;  ///< guards what follows, to `auto_create`
+    IndexActivity activity;
+    mutable std::mutex mutex;  ///< guards what follows, to `names_to_delete`
     mutable std::map<std::string, std::shared_ptr<const IndexMetadata>, std::less<>> known;
     std::uint64_t changes = 0;  ///< what was loaded before one is not kept
     mutable std::set<std::string, std::less<>> reported;  ///< as not readable
     std::map<std::string, int, std::less<>> contexts;
     AutoCreate auto_create;
+    std::optional<bool> names_to_delete;
     std::mutex change;      ///< one change of an index's metadata at a time
     std::mutex visibility;  ///< one change of what searches see at a time
 };
@@ -180,6 +182,10 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
     }
     Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
+    JsonTree aliases;
+    for (const auto& [alias, content] : blueprint.aliases.members())
+        aliases.set(resolve_names(alias), content);
+    blueprint.aliases = std::move(aliases);
     make(name, std::move(blueprint));
 }
 
@@ -220,6 +226,16 @@ void IndexRegistry::set_auto_create(AutoCreate rules) {
     impl_->auto_create = std::move(rules);
 }
 
+void IndexRegistry::set_names_to_delete(std::optional<bool> required) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->names_to_delete = required;
+}
+
+std::optional<bool> IndexRegistry::names_to_delete() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->names_to_delete;
+}
+
 void IndexRegistry::create_for_write(const std::string& name) {
     {
         const std::lock_guard lock(impl_->mutex);
@@ -252,16 +268,19 @@ std::vector<std::string> IndexRegistry::expand(std::string_view expression,
     std::vector<std::string> names = store_->names();
     if (std::string tasks(kTasksIndex); exists(tasks))
         names.insert(std::lower_bound(names.begin(), names.end(), tasks), std::move(tasks));
-    return expand_names(resolve_names(expression), options, std::move(names),
-                        [this] { return all(); });
+    return expand_names(
+        resolve_names(expression), options, std::move(names), [this] { return all(); },
+        [this](const std::string& index) { return is_closed(index); });
 }
 
-std::vector<std::string> IndexRegistry::names_like(const std::string& pattern, bool hidden,
+std::vector<std::string> IndexRegistry::names_like(const std::string& pattern,
+                                                   const ExpandOptions& options,
                                                    bool aliases) const {
     std::set<std::string> names;
-    for (std::string& name : store_->names())
-        names.insert(std::move(name));
-    hidden = hidden || pattern.starts_with('.');
+    for (std::string& name : store_->names()) {
+        if (is_closed(name) ? options.closed : options.open) names.insert(std::move(name));
+    }
+    const bool hidden = options.hidden || pattern.starts_with('.');
     if (std::string tasks(kTasksIndex); hidden && exists(tasks)) names.insert(std::move(tasks));
     if (aliases) {
         for (const auto& one : all()) {
@@ -323,6 +342,7 @@ WriteTarget IndexRegistry::write_target(const std::string& given, bool require_a
             .with_text("index", name);
     }
     if (known) {
+        if (known->closed) throw index_closed(known->name);
         target.index = known->name;
         target.exists = true;
         target.default_pipeline = known->default_pipeline;
@@ -339,8 +359,11 @@ WriteTarget IndexRegistry::write_target(const std::string& given, bool require_a
 }
 
 std::string IndexRegistry::single(const std::string& name) const {
-    if (exists(name)) return name;
-    ExpandOptions options;
+    if (exists(name)) {
+        if (is_closed(name)) throw index_closed(name);
+        return name;
+    }
+    ExpandOptions options = ExpandOptions::for_documents();
     options.allow_no_indices = false;
     if (is_pattern(name)) throw index_not_found(name);
     const std::vector<std::string> found = expand(name, options);
@@ -354,10 +377,30 @@ std::string IndexRegistry::single(const std::string& name) const {
     return found.front();
 }
 
+/// Of an index that is there. One that cannot be read is not closed: whoever reads it is told.
+bool IndexRegistry::is_closed(const std::string& index) const {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        const auto found = impl_->known.find(index);
+        if (found != impl_->known.end()) return found->second->closed;
+    }
+    const auto loaded = readable(index);
+    return loaded != nullptr && loaded->closed;
+}
+
+void IndexRegistry::set_closed(const std::string& index, bool closed) {
+    check_changeable(index);
+    const std::lock_guard one(impl_->change);
+    if (!metadata(index)) throw index_not_found(index);
+    store_->set_attributes(index, {{"state", closed ? "close" : "open"}});
+    impl_->forget(index);
+}
+
 void IndexRegistry::remove(const std::string& index) {
     const std::lock_guard one(impl_->change);
     if (!store_->remove(index)) throw index_not_found(index);
     impl_->forget(index);
+    impl_->activity.forget(index);
 }
 
 namespace {
@@ -370,26 +413,32 @@ const IndexMetadata& need(const std::shared_ptr<const IndexMetadata>& metadata,
 
 }  // namespace
 
-void IndexRegistry::put_settings(const std::string& index, std::string_view body) {
+namespace {
+
+void check_change(const IndexMetadata& index, const std::string& setting, bool reopen) {
+    const Change change = change_of(setting);
+    if (change == Change::always) return;
+    if (!index.closed && !reopen)
+        throw illegal_argument("Can't update non dynamic settings [[" + setting +
+                               "]] for open indices [[" + index.name + "/" + index.uuid + "]]");
+    if (change == Change::never)
+        throw illegal_argument("final " + index.name + " setting [" + setting +
+                               "], not updateable");
+}
+
+}  // namespace
+
+void IndexRegistry::put_settings(const std::string& index, std::string_view body, bool reopen) {
     check_changeable(index);
     const std::lock_guard one(impl_->change);
     const auto known = metadata(index);
     const IndexMetadata& metadata_now = need(known, index);
     FlatSettings settings = settings_of(metadata_now.settings);
-    JsonTree given = JsonTree::parse(body);
-    if (const JsonTree* inner = given.find("settings"); inner != nullptr && inner->is_object()) {
-        const JsonTree copy = *inner;
-        given = copy;
-    }
-    const FlatSettings changes = flatten_settings(given);
+    const FlatSettings changes = requested_settings(JsonTree::parse(body));
     check_settings(changes);
     for (const auto& [name, value] : changes) {
         const bool changed = setting(settings, name) != setting(changes, name);
-        if (changed && (name == "index.number_of_shards" || name == "index.uuid" ||
-                        name == "index.creation_date" || name == "index.version.created"))
-            throw illegal_argument("Can't update non dynamic settings [[" + name +
-                                   "]] for open indices [[" + index + "/" + metadata_now.uuid +
-                                   "]]");
+        if (changed) check_change(metadata_now, name, reopen);
         if (value == "null") {
             settings.erase(name);
         } else {
@@ -513,6 +562,10 @@ void IndexRegistry::change_aliases(const std::vector<AliasChange>& changes) {
         impl_->publish(before);
         throw;
     }
+}
+
+IndexActivity& IndexRegistry::activity() const {
+    return impl_->activity;
 }
 
 IndexTemplates& IndexRegistry::templates() const {

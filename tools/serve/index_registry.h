@@ -4,12 +4,14 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/io/index.h"
 #include "tools/serve/auto_create.h"
+#include "tools/serve/index_activity.h"
 #include "tools/serve/index_metadata.h"
 #include "tools/serve/index_names.h"
 #include "tools/serve/index_templates.h"
@@ -52,6 +54,10 @@ class IndexRegistry {
     /// templates say. One that somebody else has made meanwhile is well. Throws ApiError.
     void create_for_write(const std::string& name);
     void set_auto_create(AutoCreate rules);
+    /// Whether indices are deleted only by their names, never by patterns; the product's own way
+    /// where nobody has said so.
+    void set_names_to_delete(std::optional<bool> required);
+    std::optional<bool> names_to_delete() const;
     /// What names with date mathematics take for now, where it is not the system's time. Before the
     /// first request.
     void set_clock(std::function<std::chrono::system_clock::time_point()> now);
@@ -64,19 +70,22 @@ class IndexRegistry {
     /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
                                     const ExpandOptions& options = {}) const;
-    /// The own names of indices, and with `aliases` of aliases, that a pattern fits; hidden ones as
-    /// in expand(). Sorted, each once.
-    std::vector<std::string> names_like(const std::string& pattern, bool hidden,
+    /// The own names of indices, and with `aliases` of aliases, that a pattern fits; hidden and
+    /// closed ones as the options say. Sorted, each once.
+    std::vector<std::string> names_like(const std::string& pattern, const ExpandOptions& options,
                                         bool aliases) const;
     /// Of one index that a search of `expression` reaches through aliases alone: their filters, one
     /// of which must hold. Empty: no restriction.
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;
     /// For one name of an index or alias. Throws ApiError 400 when an alias has several indices and
-    /// none to write to, 404 when `require_alias` is set and it is none, and 403 for the server's
-    /// own indices.
+    /// none to write to or the index is closed, 404 when `require_alias` is set and it is none, and
+    /// 403 for the server's own indices.
     WriteTarget write_target(const std::string& given, bool require_alias = false) const;
-    /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several.
+    /// The index that a get of `name` reads. Throws ApiError 404, or 400 when there are several or
+    /// it is closed.
     std::string single(const std::string& name) const;
+    /// A closed index keeps its documents, and nobody reads or writes them.
+    void set_closed(const std::string& index, bool closed);
     /// Deletes index and metadata.
     void remove(const std::string& index);
 
@@ -86,13 +95,16 @@ class IndexRegistry {
     std::shared_ptr<const IndexMetadata> metadata(const std::string& index) const;
     /// Null also when it cannot be read, which the log says once.
     std::shared_ptr<const IndexMetadata> readable(const std::string& index) const;
-    void put_settings(const std::string& index, std::string_view body);
+    /// `reopen`: also what can be changed of closed indices alone. Throws ApiError 400.
+    void put_settings(const std::string& index, std::string_view body, bool reopen = false);
     void put_mappings(const std::string& index, std::string_view body);
     void put_alias(const std::string& index, const std::string& alias, const std::string& body);
     /// All of them, in their order, or none; whoever looks at names meanwhile sees them all or
     /// none. Indices are removed last. Throws ApiError for what cannot be.
     void change_aliases(const std::vector<AliasChange>& changes);
 
+    /// How much is done with each index.
+    IndexActivity& activity() const;
     /// Scrolls and points in time that read an index, for its statistics.
     void count_context(const std::string& index, int change);
     int open_contexts(const std::string& index) const;
@@ -111,6 +123,7 @@ class IndexRegistry {
     void apply_visibility(const std::string& index) const;
     std::vector<std::shared_ptr<const IndexMetadata>> all() const;
     std::vector<std::shared_ptr<const IndexMetadata>> holders(const std::string& alias) const;
+    bool is_closed(const std::string& index) const;
 
     std::shared_ptr<io::IndexStore> store_;
     std::unique_ptr<Impl> impl_;

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <limits>
 
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
+#include "tools/serve/timestamp.h"
 
 namespace penstock::serve {
 
@@ -156,11 +159,84 @@ void check_join_field(const JsonTree& mappings) {
             names + "]");
 }
 
+/// Each name between the dots of a field's name must be one.
+void check_field_name(std::string_view name) {
+    constexpr std::string_view kBlanks = " \t\n\r";
+    for (std::size_t from = 0; from <= name.size();) {
+        const std::size_t end = std::min(name.find('.', from), name.size());
+        const std::string_view part = name.substr(from, end - from);
+        if (part.find_first_not_of(kBlanks) == std::string_view::npos) {
+            const std::string why = name.empty() ? "name cannot be empty string"
+                                                 : "field name cannot contain only whitespace: [" +
+                                                       std::string(name) + "]";
+            throw ApiError(400, "mapper_parsing_exception", "Failed to parse mapping: " + why)
+                .with("caused_by", illegal_argument(why).object());
+        }
+        from = end + 1;
+    }
+}
+
 void check_properties(const JsonTree& properties, const std::string& prefix) {
     if (!properties.is_object())
         throw mapping_error("Failed to parse mapping: Expected map for property [properties]");
-    for (const auto& [name, field] : properties.members())
+    for (const auto& [name, field] : properties.members()) {
+        check_field_name(name);
         check_field(field, prefix + name);
+    }
+}
+
+bool has_subobjects(const JsonTree& object) {
+    const JsonTree* subobjects = object.find("subobjects");
+    return subobjects == nullptr || subobjects->content() != "false";
+}
+
+/// Puts a field where the dots of its name lead.
+void place_field(JsonTree& properties, std::string_view name, const JsonTree& field) {
+    const std::size_t dot = name.find('.');
+    if (dot == std::string_view::npos) {
+        properties.at(name).merge(field);
+        return;
+    }
+    JsonTree& parent = properties.at(name.substr(0, dot));
+    const std::string type = type_of(parent);
+    if (!type.empty() && type != "object" && type != "nested")
+        throw illegal_argument("can't merge a non object mapping [" +
+                               std::string(name.substr(0, dot)) + "] with an object mapping");
+    place_field(parent.at("properties"), name.substr(dot + 1), field);
+}
+
+/// "a.b" is the field "b" of the object "a", unless the object that has it keeps no objects.
+void nest_dotted_names(JsonTree& object) {
+    const JsonTree* given = object.find("properties");
+    if (given == nullptr || !has_subobjects(object)) return;
+    JsonTree nested;
+    for (const auto& [name, field] : given->members()) {
+        JsonTree whole = field;
+        nest_dotted_names(whole);
+        place_field(nested, name, whole);
+    }
+    object.set("properties", std::move(nested));
+}
+
+/// What is stored of documents is settled with the first of them.
+void check_source_kept(const JsonTree& before, const JsonTree& added) {
+    const auto text = [](const JsonTree& mappings, std::string_view name, const char* otherwise) {
+        const JsonTree* source = mappings.find("_source");
+        const JsonTree* value = source == nullptr ? nullptr : source->find(name);
+        return value == nullptr ? std::string(otherwise) : value->content();
+    };
+    const auto refuse = [](const std::string& name, const std::string& was, const std::string& is) {
+        throw illegal_argument(
+            "Mapper for [_source] conflicts with existing mapper:\n\tCannot update parameter [" +
+            name + "] from [" + was + "] to [" + is + "]");
+    };
+    if (added.find("_source") == nullptr) return;
+    const std::string mode = text(before, "mode", "stored");
+    const std::string new_mode = text(added, "mode", mode.c_str());
+    if (mode != new_mode && mode == "synthetic") refuse("mode", mode, new_mode);
+    const std::string enabled = text(before, "enabled", "true");
+    const std::string new_enabled = text(added, "enabled", enabled.c_str());
+    if (enabled != new_enabled) refuse("enabled", enabled, new_enabled);
 }
 
 io::Similarity similarity_of(const JsonTree& field, bool opensearch) {
@@ -253,6 +329,7 @@ void merge_properties(JsonTree& into, const JsonTree& added, const std::string& 
         const JsonTree* inner = field.find("properties");
         JsonTree rest = field;
         rest.remove("properties");
+        if (field.find("meta") != nullptr) mine.remove("meta");  // replaced whole
         mine.merge(rest);
         if (inner != nullptr) merge_properties(mine.at("properties"), *inner, path + ".");
     }
@@ -362,6 +439,67 @@ JsonTree nest_settings(const FlatSettings& settings) {
     return tree;
 }
 
+JsonTree shown_settings(const FlatSettings& settings, bool flat) {
+    if (!flat) return nest_settings(settings);
+    JsonTree tree;
+    for (const auto& [name, value] : settings)
+        tree.set(name, JsonTree::leaf(value));
+    return tree;
+}
+
+FlatSettings requested_settings(const JsonTree& body) {
+    const JsonTree* inner = body.find("settings");
+    return flatten_settings(inner != nullptr && inner->is_object() ? *inner : body);
+}
+
+const FlatSettings& default_settings() {
+    static const FlatSettings defaults{{"index.default_pipeline", R"("_none")"},
+                                       {"index.final_pipeline", R"("_none")"},
+                                       {"index.mapping.total_fields.limit", R"("1000")"},
+                                       {"index.max_result_window", R"("10000")"},
+                                       {"index.refresh_interval", R"("1s")"}};
+    return defaults;
+}
+
+void add_human_settings(FlatSettings& settings) {
+    std::int64_t created = 0;
+    const std::string millis = setting(settings, "index.creation_date");
+    std::from_chars(millis.data(), millis.data() + millis.size(), created);
+    const std::chrono::system_clock::time_point time{std::chrono::milliseconds(created)};
+    settings["index.creation_date_string"] = JsonTree::text(timestamp(time)).json();
+    // 8000099 is the release (99) of version 8.0.0.
+    int id = 0;
+    const std::string version = setting(settings, "index.version.created");
+    std::from_chars(version.data(), version.data() + version.size(), id);
+    settings["index.version.created_string"] =
+        JsonTree::text(std::to_string(id / 1'000'000) + "." + std::to_string(id / 10'000 % 100) +
+                       "." + std::to_string(id / 100 % 100))
+            .json();
+}
+
+Change change_of(std::string_view setting) {
+    constexpr std::array<std::string_view, 9> kNever = {
+        "index.creation_date",        "index.mode",
+        "index.number_of_shards",     "index.number_of_routing_shards",
+        "index.provided_name",        "index.routing_partition_size",
+        "index.soft_deletes.enabled", "index.uuid",
+        "index.version.created"};
+    constexpr std::array<std::string_view, 6> kWhileClosed = {
+        "index.codec",
+        "index.load_fixed_bitset_filters_eagerly",
+        "index.query_string.lenient",
+        "index.shard.check_on_startup",
+        "index.store.preload",
+        "index.store.type"};
+    const auto is_in = [&](const auto& names) {
+        return std::find(names.begin(), names.end(), setting) != names.end();
+    };
+    if (is_in(kNever) || setting.starts_with("index.sort.")) return Change::never;
+    const bool by_group =
+        setting.starts_with("index.analysis.") || setting.starts_with("index.similarity.");
+    return is_in(kWhileClosed) || by_group ? Change::while_closed : Change::always;
+}
+
 std::string setting(const FlatSettings& settings, std::string_view name) {
     const auto found = settings.find(name);
     return found == settings.end() || found->second == "null"
@@ -450,11 +588,19 @@ JsonTree normalise_mappings(const JsonTree& mappings) {
                 name + " : " + value.json() + "]");
     }
     if (const JsonTree* properties = root->find("properties")) check_properties(*properties, "");
-    check_join_field(*root);
-    return *root;
+    JsonTree normal = *root;
+    nest_dotted_names(normal);
+    check_join_field(normal);
+    return normal;
+}
+
+bool is_typed(const JsonTree& mappings) {
+    return mappings.members().size() == 1 && mappings.members().front().first == "_doc" &&
+           mappings.members().front().second.is_object();
 }
 
 void merge_mappings(JsonTree& mappings, const JsonTree& added) {
+    check_source_kept(mappings, added);
     JsonTree rest = added;
     rest.remove("properties");
     mappings.merge(rest);

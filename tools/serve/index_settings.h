@@ -21,8 +21,19 @@ constexpr std::string_view kRefreshInterval = "index.refresh_interval";
 FlatSettings flatten_settings(const JsonTree& settings);
 /// {"index": {"number_of_shards": "1"}}.
 JsonTree nest_settings(const FlatSettings& settings);
+/// Nested, or with `flat` {"index.number_of_shards": "1"}.
+JsonTree shown_settings(const FlatSettings& settings, bool flat);
 /// The text of a setting; empty when it is not there.
 std::string setting(const FlatSettings& settings, std::string_view name);
+/// Of a request that changes settings: with or without "settings" around them.
+FlatSettings requested_settings(const JsonTree& body);
+/// What holds where a setting is not given.
+const FlatSettings& default_settings();
+/// Adds the texts that people read beside what programs read.
+void add_human_settings(FlatSettings& settings);
+/// When an index's setting may be changed.
+enum class Change { always, while_closed, never };
+Change change_of(std::string_view setting);
 /// Throws ApiError 400 for what cannot be: a bad number of shards, a setting of no known kind.
 void check_settings(const FlatSettings& settings);
 
@@ -35,10 +46,12 @@ void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldIn
 /// What mappings ask for and do not get, in words; each names an option and its fields.
 std::vector<std::string> ignored_options(const JsonTree& mappings);
 
-/// Takes off the type that mappings had around them once, and checks the fields. Throws ApiError
-/// 400 (mapper_parsing_exception).
+/// Mappings with the type "_doc" around them, as they were once.
+bool is_typed(const JsonTree& mappings);
+/// Takes off the type that mappings had around them once, makes objects of dotted names, and checks
+/// the fields. Throws ApiError 400 (mapper_parsing_exception).
 JsonTree normalise_mappings(const JsonTree& mappings);
-/// Adds fields. Throws ApiError 400 when one would change its type.
+/// Adds fields. Throws ApiError 400 when one would change its type, or what is stored of documents.
 void merge_mappings(JsonTree& mappings, const JsonTree& added);
 /// The fields of vectors in mappings. Throws ApiError 400 for impossible ones.
 std::vector<io::VectorMapping> vector_mappings(const JsonTree& mappings);

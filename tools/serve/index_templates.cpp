@@ -23,6 +23,15 @@ void check_filter(const JsonTree& filter, const std::string& alias) {
     }
 }
 
+/// true and false, also as texts.
+JsonTree truth(const std::string& name, const JsonTree& value) {
+    const std::string text = value.content();
+    if (text != "true" && text != "false")
+        throw illegal_argument("Failed to parse value [" + text + "] of [" + name +
+                               "]: only [true] or [false] are allowed");
+    return JsonTree::leaf(text);
+}
+
 std::vector<std::string> patterns_of(const JsonTree& body) {
     const JsonTree* patterns = body.find("index_patterns");
     if (patterns == nullptr) return {};
@@ -64,19 +73,25 @@ bool applies(const JsonTree& body, const std::string& name) {
 
 JsonTree normalise_alias(const std::string& alias_name, const JsonTree& body) {
     static const std::set<std::string_view> known{
-        "filter",         "routing",   "index_routing", "search_routing",
-        "is_write_index", "is_hidden", "must_exist"};
+        "filter", "routing", "index_routing", "search_routing", "is_write_index", "is_hidden"};
     JsonTree alias;
     for (const auto& [name, value] : body.members()) {
         if (!known.contains(name)) throw illegal_argument("Unknown field [" + name + "] in alias");
-        if (name == "must_exist" || value.is_null()) continue;
-        if (name == "filter") check_filter(value, alias_name);
-        if (name == "routing") {
-            alias.set("index_routing", value);
-            alias.set("search_routing", value);
-        } else {
+        if (value.is_null() || name == "routing") continue;
+        if (name == "filter") {
+            check_filter(value, alias_name);
             alias.set(name, value);
+        } else if (name.ends_with("routing")) {
+            alias.set(name, JsonTree::text(value.content()));
+        } else {
+            alias.set(name, truth(name, value));
         }
+    }
+    const JsonTree* routing = body.find("routing");
+    if (routing == nullptr || routing->is_null()) return alias;
+    for (const char* name : {"index_routing", "search_routing"}) {
+        // What is said of one of them alone goes before what is said of both.
+        if (alias.find(name) == nullptr) alias.set(name, JsonTree::text(routing->content()));
     }
     return alias;
 }

@@ -10,6 +10,7 @@
 #include "engine/runtime/durable_file.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/json_tree.h"
 #include "tools/serve/node_json.h"
 #include "tools/serve/timestamp.h"
 #include "tools/serve/wildcard.h"
@@ -290,6 +291,32 @@ PipelineRegistry::PipelineRegistry(fs::path directory, const pipeline::Catalog& 
 
 PipelineRegistry::~PipelineRegistry() = default;
 
+namespace {
+
+/// A pipeline is replaced on condition that it has a version, and by another one. `old`: null when
+/// there is none.
+void check_version(const std::string& id, const StoredPipeline* old, std::int64_t wanted,
+                   std::optional<std::int64_t> given) {
+    const std::string conflict = "version conflict, required version [" + std::to_string(wanted) +
+                                 "] for pipeline [" + id + "] but ";
+    if (old == nullptr) throw illegal_argument(conflict + "no pipeline was found");
+    if (!old->version) throw illegal_argument(conflict + "no version was found");
+    if (*old->version != wanted)
+        throw illegal_argument(conflict + "current version is [" + std::to_string(*old->version) +
+                               "]");
+    if (given == wanted)
+        throw illegal_argument("cannot update pipeline [" + id + "] with the same version [" +
+                               std::to_string(wanted) + "]");
+}
+
+std::string with_version(const std::string& config, std::int64_t version) {
+    JsonTree tree = JsonTree::parse(config);
+    tree.set("version", JsonTree::leaf(std::to_string(version)));
+    return tree.json();
+}
+
+}  // namespace
+
 void PipelineRegistry::put(const std::string& id, std::string_view body,
                            std::optional<std::int64_t> if_version) {
     Impl::Entry entry;
@@ -304,16 +331,10 @@ void PipelineRegistry::put(const std::string& id, std::string_view body,
     const auto old = impl_->entries.find(id);
     const bool there = old != impl_->entries.end();
     if (if_version) {
-        const std::string wanted = std::to_string(*if_version);
-        if (!there) {
-            throw illegal_argument("version conflict, required version [" + wanted +
-                                   "] for pipeline [" + id + "] but no pipeline was found");
-        }
-        if (old->second.stored.version != if_version) {
-            const auto& has = old->second.stored.version;
-            throw illegal_argument("version conflict, required version [" + wanted +
-                                   "] for pipeline [" + id + "] but current version is [" +
-                                   (has ? std::to_string(*has) : "null") + "]");
+        check_version(id, there ? &old->second.stored : nullptr, *if_version, entry.stored.version);
+        if (!entry.stored.version) {
+            entry.stored.version = *if_version + 1;
+            entry.stored.config = with_version(entry.stored.config, *if_version + 1);
         }
     }
     // Alone: what it calls may be put later.

@@ -30,7 +30,7 @@ struct ReindexRequest {
     std::vector<std::string> source;  ///< names, aliases, wildcards
     /// Another cluster, with its address, credentials, query and sort.
     std::optional<io::RemoteOptions> remote;
-    ExpandOptions expand;
+    ExpandOptions expand = ExpandOptions::for_documents();
     std::shared_ptr<const io::Query> query;  ///< null: all documents
     std::vector<io::SortKey> sort;           ///< of a source that is here; empty: as they lie
     SourceFilter filter;

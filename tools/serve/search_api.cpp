@@ -72,7 +72,7 @@ awaitable<void> embed(Node& node, std::vector<EmbeddingWanted>& wanted) {
 
 /// `parameters`: of the request, or of one search of several.
 ExpandOptions expand_options(const Request& request, const Parameters& parameters) {
-    return within_rights(request, ExpandOptions::from(parameters));
+    return within_rights(request, ExpandOptions::for_documents(parameters));
 }
 
 bool partial_allowed(const Parameters& parameters) {

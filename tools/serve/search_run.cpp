@@ -475,6 +475,22 @@ std::size_t count_parts(const Node& node, std::string_view expression,
     return node.indices->expand(expression, options).size();
 }
 
+namespace {
+
+/// For the statistics of the indices that it has asked.
+void count_search(const Node& node, const SearchTargets& targets,
+                  std::chrono::steady_clock::time_point begin) {
+    IndexCounts counts;
+    counts.searches = 1;
+    counts.searching = std::chrono::steady_clock::now() - begin;
+    for (const io::SearchPart& part : targets.parts) {
+        // Null for an index that could not answer.
+        if (part.snapshot) node.indices->activity().add(part.snapshot->index(), counts);
+    }
+}
+
+}  // namespace
+
 std::string run_search(const Node& node, SearchTargets targets, const SearchRequest& request,
                        std::chrono::steady_clock::time_point begin) {
     Page page;
@@ -493,6 +509,7 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
         page.timed_out = found.timed_out;
         page.hits = std::move(found.hits);
     }
+    count_search(node, targets, begin);
     drop_first(page.hits, request.from, request.size);
     return write_page(node, targets, request, page, begin);
 }

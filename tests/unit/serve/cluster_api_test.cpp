@@ -59,10 +59,61 @@ TEST_F(ClusterApi, Health) {
     expect_has(health, R"("status":"green","timed_out":false)");
     expect_has(health, R"("active_primary_shards":1)");
     expect_has(get("/_cluster/health/logs?level=indices"), R"("indices":{"logs":{)");
-    expect_has(body(408, "GET", "/_cluster/health/none?timeout=20ms"), R"("status":"red")");
-    expect_has(body(408, "GET", "/_cluster/health?wait_for_nodes=%3E%3D2"), R"("timed_out":true)");
+    expect_has(get("/_cluster/health/none?timeout=20ms"), R"("status":"red")");
+    expect_has(get("/_cluster/health?wait_for_nodes=%3E%3D2"), R"("timed_out":true)");
     expect_has(get("/_cluster/health?wait_for_nodes=ge(1)"), R"("timed_out":false)");
     body(400, "GET", "/_cluster/health?wait_for_status=blue");
+}
+
+TEST_F(ClusterApi, HealthThatDoesNotComeInTime) {
+    const std::string late = "/_cluster/health?timeout=20ms&wait_for_active_shards=4";
+    node.indices->create("logs", R"({"settings":{"number_of_shards":3}})");
+    expect_has(get(late), R"("timed_out":true)");
+    node.compat.major = 7;
+    expect_has(body(408, "GET", late), R"("timed_out":true)");
+    expect_has(get(late + "&return_200_for_cluster_health_timeout=true"), R"("timed_out":true)");
+    node.indices->create("more", "");
+    expect_has(get(late), R"("timed_out":false)");
+    expect_has(get("/_cluster/health?wait_for_active_shards=all"), R"("timed_out":false)");
+    body(400, "GET", "/_cluster/health?wait_for_active_shards=most");
+}
+
+TEST_F(ClusterApi, HealthOfShards) {
+    node.indices->create("logs", R"({"settings":{"number_of_shards":3}})");
+    node.indices->create("shut", "");
+    node.indices->set_closed("shut", true);
+    expect_has(get("/_cluster/health"), R"("active_primary_shards":4)");
+    expect_has(get("/_cluster/health?expand_wildcards=closed"), R"("active_primary_shards":1)");
+    expect_has(get("/_cluster/health/logs?level=shards"),
+               R"("2":{"status":"green","primary_active":true,"active_shards":1,)");
+    EXPECT_EQ(get("/_cluster/health?level=indices").find("primary_active"), std::string::npos);
+    expect_has(get("/_cat/indices?h=index,status"), "shut close");
+    expect_has(get("/_cat/indices/logs?h=index,pri,rep"), "logs 3 0");
+    expect_has(get("/_cat/health?h=status,shards,pri"), "green 4 4");
+    expect_has(get("/_cluster/stats?filter_path=indices.shards"), R"("primaries":4)");
+}
+
+TEST_F(ClusterApi, NodesTellOfTheirIndices) {
+    put_document("logs");
+    node.indices->activity().add("logs", {.indexed = 4, .searches = 2});
+    const std::string stats = get("/_nodes/stats");
+    expect_has(stats, R"("indexing":{"index_total":4,)");
+    expect_has(stats, R"("query_total":2,)");
+    expect_has(stats, R"("published_cluster_states":{)");
+    const std::string docs = get("/_nodes/stats/indices/docs");
+    expect_has(docs, R"("indices":{"docs":{"count":1,)");
+    EXPECT_EQ(docs.find("indexing"), std::string::npos) << docs;
+    expect_has(get("/_nodes/stats/indices?level=indices"), R"("indices":{"logs":{"docs":)");
+    expect_has(body(400, "GET", "/_nodes/stats/indicse"), "did you mean [indices]?");
+}
+
+TEST_F(ClusterApi, DeletingByPatternIsASettingOfTheCluster) {
+    const std::string setting = R"("action.destructive_requires_name")";
+    EXPECT_FALSE(node.indices->names_to_delete());
+    body(200, "PUT", "/_cluster/settings", R"({"persistent":{)" + setting + R"(:false}})");
+    EXPECT_EQ(node.indices->names_to_delete(), std::optional(false));
+    body(200, "PUT", "/_cluster/settings", R"({"persistent":{)" + setting + R"(:null}})");
+    EXPECT_FALSE(node.indices->names_to_delete());
 }
 
 TEST_F(ClusterApi, PipelinesThatNobodyHasUsedListTheirProcessors) {
@@ -88,7 +139,7 @@ TEST_F(ClusterApi, ADamagedIndexIsRedAndTheRestIsTold) {
     expect_has(health, R"("bad":{"status":"red")");
     expect_has(health, R"("good":{"status":"green")");
     expect_has(get("/_cluster/health/good"), R"("status":"green")");
-    expect_has(body(408, "GET", "/_cluster/health?wait_for_status=yellow&timeout=20ms"),
+    expect_has(get("/_cluster/health?wait_for_status=yellow&timeout=20ms"),
                R"("status":"red","timed_out":true)");
     get("/_cluster/health?wait_for_status=red");
     expect_has(get("/_nodes/stats/indices"), R"("docs":{"count":1)");

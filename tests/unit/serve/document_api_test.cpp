@@ -621,5 +621,43 @@ TEST_F(DocumentApi, AliasesAreWrittenThrough) {
     EXPECT_EQ(call("GET", "/books/_doc/1").status, 200);
 }
 
+TEST_F(DocumentApi, APipelineMaySendADocumentToTheAliasThatIsRequired) {
+    node.pipelines->put("shelve", R"({"processors":[{"set":{"field":"_index","value":"shelf"}}]})");
+    const std::string target = "/inbox/_doc/1?pipeline=shelve&require_alias=true";
+    EXPECT_THAT(call("PUT", target, "{}").body, HasSubstr("no such index [shelf] and"));
+    EXPECT_TRUE(node.store->names().empty());
+    node.indices->create("books", R"({"aliases":{"shelf":{}}})");
+    EXPECT_THAT(call("PUT", target, "{}").body, HasSubstr(R"("_index":"books")"));
+}
+
+TEST_F(DocumentApi, WhatIsDoneWithAnIndexIsCounted) {
+    call("PUT", "/a/_doc/1", "{}");
+    call("PUT", "/a/_create/1", "{}");
+    call("GET", "/a/_doc/1");
+    call("GET", "/a/_doc/2");
+    call("DELETE", "/a/_doc/1");
+    const IndexCounts counts = node.indices->activity().of("a");
+    EXPECT_EQ(counts.indexed, 1U);
+    EXPECT_EQ(counts.index_failed, 1U);
+    EXPECT_EQ(counts.found, 1U);
+    EXPECT_EQ(counts.missing, 1U);
+    EXPECT_EQ(counts.deleted, 1U);
+    EXPECT_GT(counts.writing.count(), 0);
+}
+
+TEST_F(DocumentApi, DocumentsOfAClosedIndexAreNotReached) {
+    node.indices->create("shut", "");
+    EXPECT_EQ(call("PUT", "/shut/_doc/1", "{}").status, 201);
+    node.indices->set_closed("shut", true);
+    EXPECT_THAT(call("PUT", "/shut/_doc/1", "{}").body, HasSubstr("index_closed_exception"));
+    EXPECT_THAT(call("GET", "/shut/_doc/1").body, HasSubstr("index_closed_exception"));
+    const Response bulk =
+        call("POST", "/_bulk", "{\"delete\":{\"_index\":\"shut\",\"_id\":\"1\"}}\n");
+    EXPECT_EQ(bulk.status, 200);
+    EXPECT_THAT(bulk.body, HasSubstr("index_closed_exception"));
+    node.indices->set_closed("shut", false);
+    EXPECT_EQ(call("GET", "/shut/_doc/1").status, 200);
+}
+
 }  // namespace
 }  // namespace penstock::serve

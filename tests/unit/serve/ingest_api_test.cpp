@@ -44,7 +44,7 @@ TEST_F(IngestApi, PutsGetsAndDeletes) {
         call("GET", "/_ingest/pipeline/o*?filter_path=x").body,
         std::string(R"({"o/dd":{"processors":[{"set":{"field":"b","value":"yes"}}]},"one":)") +
             kOne + "}");
-    EXPECT_EQ(call("GET", "/_ingest/pipeline/one?summary").body, R"({"one":{"description":"d"}})");
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/one?summary").body, R"({"one":{}})");
     reopen();
     EXPECT_EQ(call("GET", "/_ingest/pipeline/one").status, 200) << "kept on disk";
     EXPECT_EQ(call("DELETE", "/_ingest/pipeline/o*").status, 200);
@@ -119,7 +119,16 @@ TEST_F(IngestApi, PutsOnlyOverTheVersionThatIsMeant) {
     call("PUT", "/_ingest/pipeline/p", version(1));
     EXPECT_THAT(call("PUT", "/_ingest/pipeline/p?if_version=7", version(2)).body,
                 HasSubstr("but current version is [1]"));
+    EXPECT_THAT(call("PUT", "/_ingest/pipeline/p?if_version=1", version(1)).body,
+                HasSubstr("cannot update pipeline [p] with the same version [1]"));
     EXPECT_EQ(call("PUT", "/_ingest/pipeline/p?if_version=1", version(2)).status, 200);
+    call("PUT", "/_ingest/pipeline/p?if_version=2", R"({"processors":[]})");
+    EXPECT_EQ(call("GET", "/_ingest/pipeline/p").body, R"({"p":{"processors":[],"version":3}})");
+    reopen();
+    EXPECT_EQ(call("PUT", "/_ingest/pipeline/p?if_version=3", version(4)).status, 200);
+    call("PUT", "/_ingest/pipeline/p", R"({"processors":[]})");
+    EXPECT_THAT(call("PUT", "/_ingest/pipeline/p?if_version=4", version(5)).body,
+                HasSubstr("but no version was found"));
 }
 
 TEST_F(IngestApi, CallsWhatIsPutLaterAndAfterItChanges) {
