@@ -33,7 +33,6 @@ void choose_settings(FlatSettings& settings, std::string_view names) {
 std::string settings_json(const Request& request, const IndexMetadata& metadata,
                           std::string_view names = {}) {
     FlatSettings settings = settings_of(metadata.settings);
-    if (request.query.flag("human")) add_human_settings(settings);
     choose_settings(settings, names);
     return shown_settings(settings, request.query.flag("flat_settings")).json();
 }
@@ -544,12 +543,12 @@ void add_maintenance(IndexRoutes& routes) {
 void add_index_routes(Router& router, Node& node) {
     IndexRoutes routes(router, node);
     routes.add("PUT", "/{index}", create_index);
-    routes.add("GET", "/{index}", get_index, {"features", "human"});
+    routes.add("GET", "/{index}", get_index, {"features"});
     routes.add("HEAD", "/{index}", index_exists);
     routes.add("DELETE", "/{index}", delete_index);
     for (const std::string index : {"", "/{index}"}) {
-        routes.add("GET", index + "/_settings", get_settings, {"human"});
-        routes.add("GET", index + "/_settings/{name}", get_settings, {"human"});
+        routes.add("GET", index + "/_settings", get_settings);
+        routes.add("GET", index + "/_settings/{name}", get_settings);
         routes.add("PUT", index + "/_settings", put_settings, {"preserve_existing", "reopen"});
         routes.add("GET", index + "/_mapping", get_mapping);
         routes.add("GET", index + "/_mappings", get_mapping);

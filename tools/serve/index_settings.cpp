@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -11,7 +10,6 @@
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/http_message.h"
-#include "tools/serve/timestamp.h"
 
 namespace penstock::serve {
 
@@ -459,22 +457,6 @@ const FlatSettings& default_settings() {
                                        {"index.max_result_window", R"("10000")"},
                                        {"index.refresh_interval", R"("1s")"}};
     return defaults;
-}
-
-void add_human_settings(FlatSettings& settings) {
-    std::int64_t created = 0;
-    const std::string millis = setting(settings, "index.creation_date");
-    std::from_chars(millis.data(), millis.data() + millis.size(), created);
-    const std::chrono::system_clock::time_point time{std::chrono::milliseconds(created)};
-    settings["index.creation_date_string"] = JsonTree::text(timestamp(time)).json();
-    // 8000099 is the release (99) of version 8.0.0.
-    int id = 0;
-    const std::string version = setting(settings, "index.version.created");
-    std::from_chars(version.data(), version.data() + version.size(), id);
-    settings["index.version.created_string"] =
-        JsonTree::text(std::to_string(id / 1'000'000) + "." + std::to_string(id / 10'000 % 100) +
-                       "." + std::to_string(id / 100 % 100))
-            .json();
 }
 
 Change change_of(std::string_view setting) {

@@ -29,8 +29,6 @@ std::string setting(const FlatSettings& settings, std::string_view name);
 FlatSettings requested_settings(const JsonTree& body);
 /// What holds where a setting is not given.
 const FlatSettings& default_settings();
-/// Adds the texts that people read beside what programs read.
-void add_human_settings(FlatSettings& settings);
 /// When an index's setting may be changed.
 enum class Change { always, while_closed, never };
 Change change_of(std::string_view setting);

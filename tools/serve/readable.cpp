@@ -52,7 +52,7 @@ std::string version_text(std::int64_t id) {
 }
 
 struct Readable {
-    std::string_view name;
+    std::string name;
     std::string text;
 };
 
@@ -76,10 +76,12 @@ std::optional<Readable> by_unit(std::string_view name, const Value& value) {
         name.remove_suffix(suffix.size());
         return true;
     };
-    if (strip("_in_bytes") || strip("_bytes")) return Readable{name, bytes_text(*number)};
+    if (strip("_in_bytes") || strip("_bytes"))
+        return Readable{std::string(name), bytes_text(*number)};
     if (strip("_in_millis") || strip("_millis"))
-        return Readable{name, time_of(name, *number, "ms")};
-    if (strip("_in_nanos")) return Readable{name, time_of(name, *number / 1e6, "nanos")};
+        return Readable{std::string(name), time_of(name, *number, "ms")};
+    if (strip("_in_nanos"))
+        return Readable{std::string(name), time_of(name, *number / 1e6, "nanos")};
     return std::nullopt;
 }
 
@@ -91,11 +93,13 @@ std::optional<Readable> readable(const Member& member) {
         const std::string text = std::to_string(percent.value_or(0));
         return Readable{"active_shards_percent", text.substr(0, text.find('.') + 2) + "%"};
     }
-    if (name != "creation_date" && name != "created") return std::nullopt;
+    // Settings, nested or flat.
+    const std::string_view last = name.substr(name.rfind('.') + 1);
+    if (last != "creation_date" && last != "created") return std::nullopt;
     const std::optional<std::int64_t> number = digits_of(member.value);
     if (!number) return std::nullopt;
-    if (name == "created") return Readable{"created_string", version_text(*number)};
-    return Readable{"creation_date_string", date_text(*number)};
+    return Readable{std::string(name) + "_string",
+                    last == "created" ? version_text(*number) : date_text(*number)};
 }
 
 /// Every object of `value` made again by `make`, which is given its members made already.

@@ -50,6 +50,9 @@ TEST(HumanTest, DatesAndVersionsOfSettings) {
               R"({"index":{"creation_date_string":"1970-01-02T00:00:00.000Z",)"
               R"("creation_date":"86400000",)"
               R"("version":{"created_string":"8.0.0","created":"8000099"}}})");
+    EXPECT_EQ(human(R"({"index.creation_date":"0"})", "/{index}"),
+              R"({"index.creation_date_string":"1970-01-01T00:00:00.000Z",)"
+              R"("index.creation_date":"0"})");
     EXPECT_EQ(human(R"({"active_shards_percent_as_number":83.333})", "/_cluster/health"),
               R"({"active_shards_percent":"83.3%","active_shards_percent_as_number":83.333})");
 }
