@@ -40,6 +40,13 @@ class QueryError : public Error {
 using TextEmbedder =
     std::function<std::vector<float>(std::string_view model_id, std::string_view text)>;
 
+/// How a query in Lucene's syntax is read.
+struct QueryTextOptions {
+    std::string default_field;  ///< where none is named; empty: all
+    bool all_words = false;     ///< words without an operator must all be there
+    bool lenient = false;       ///< a value that a field cannot have is just no match
+};
+
 struct QueryOptions {
     std::string_view text;         ///< that the values were parsed from, to tell places by
     std::int64_t now_millis = -1;  ///< what `now` means; -1: the system's clock
@@ -66,8 +73,7 @@ class Query {
     /// Lucene's syntax as far as `q=` needs it: words, "phrases", field:value, field:(a b),
     /// prefix*, wild?card, ranges [a TO b] and >=, + - AND OR NOT, parentheses.
     static std::shared_ptr<const Query> from_text(std::string_view text,
-                                                  std::string_view default_field = {},
-                                                  bool all_words = false);
+                                                  const QueryTextOptions& how = {});
 
     explicit Query(std::shared_ptr<const QueryNode> root);
     ~Query();

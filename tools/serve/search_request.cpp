@@ -537,7 +537,9 @@ std::shared_ptr<const io::Query> query_parameter(const Parameters& parameters) {
     const std::string* text = parameters.find("q");
     if (text == nullptr) return nullptr;
     const std::string all = parameters.text("default_operator", "OR");
-    return io::Query::from_text(*text, parameters.text("df"), all == "AND" || all == "and");
+    return io::Query::from_text(*text, {.default_field = parameters.text("df"),
+                                        .all_words = all == "AND" || all == "and",
+                                        .lenient = parameters.flag("lenient")});
 }
 
 void check(SearchRequest& request) {
