@@ -60,8 +60,9 @@ struct SortKey {
     std::string field;
     bool descending = false;
     bool missing_first = false;
-    std::optional<SortValue> missing;      ///< taken for a document without the field, as its type
-    std::optional<bool> largest;           ///< of several values; else as the order suits
+    std::optional<SortValue> missing;  ///< taken for a document without the field, as its type
+    std::optional<SortMode>
+        mode;  ///< of several values; else the least or largest, as the order suits
     std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
 };
 
@@ -95,6 +96,8 @@ struct DocumentSearch {
     bool sort_values = true;  ///< false: hits in the documents' own order come without theirs
     std::size_t size = 10;    ///< the best so many
     std::optional<double> min_score;
+    /// Ends when so many documents of a part were found; 0: no limit.
+    std::size_t terminate_after = 0;
     bool scores = false;  ///< wanted although no key sorts by them
     Collector* collector = nullptr;
     /// Goes on with the other parts when one cannot answer; see FoundDocuments::failures.
@@ -115,7 +118,8 @@ struct FoundDocuments {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
-    bool timed_out = false;  ///< at the deadline, before the last document
+    bool timed_out = false;         ///< at the deadline, before the last document
+    bool terminated_early = false;  ///< by `terminate_after`
     /// Of a `partial` search. What was found is of the other parts, unless it is `spoiled`: then a
     /// part failed after some of its documents were found or collected, and the search is to be
     /// made again without those that failed.

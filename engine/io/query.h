@@ -50,6 +50,7 @@ struct QueryTextOptions {
 struct QueryOptions {
     std::string_view text;         ///< that the values were parsed from, to tell places by
     std::int64_t now_millis = -1;  ///< what `now` means; -1: the system's clock
+    std::size_t size = 10;         ///< of the search, which a knn without `k` goes by
     TextEmbedder embed;            ///< without it, a query_vector_builder is refused
 };
 

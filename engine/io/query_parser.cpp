@@ -59,7 +59,7 @@ NodePtr QueryParser::node(Value value) {
 
 NodePtr QueryParser::knn(Value value) {
     if (!value.is_object()) fail("[knn] must be an object", value);
-    return knn_of(value.as_object(), "knn");
+    return knn_of(value.as_object(), "knn", true);
 }
 
 NodePtr QueryParser::by_name(const Member& member) {
@@ -335,10 +335,18 @@ NodePtr QueryParser::knn_member(const Member& query) {
             "[knn] must be the whole query of [nested]: the embedded index does not tell "
             "which object it found",
             query);
-    return knn_of(query.value.as_object(), "knn");
+    return knn_of(query.value.as_object(), "knn", false);
 }
 
-NodePtr QueryParser::knn_of(const Object& options, std::string_view name) {
+/// The section of a search finds as many as the search shows. A query finds all of its candidates:
+/// half as many again where it does not say so itself.
+std::size_t QueryParser::default_k(std::size_t num_candidates, bool section) const {
+    const std::size_t shown = std::max<std::size_t>(options_.size, 1);
+    if (section) return std::min(shown, kMaxK);
+    return std::min(num_candidates > 0 ? num_candidates : (3 * shown + 1) / 2, kMaxK);
+}
+
+NodePtr QueryParser::knn_of(const Object& options, std::string_view name, bool section) {
     KnnClause clause;
     std::optional<std::size_t> k;
     for (const Member& option : options) {
@@ -369,8 +377,7 @@ NodePtr QueryParser::knn_of(const Object& options, std::string_view name) {
     if (clause.vector.empty())
         throw QueryError("illegal_argument_exception",
                          "either [query_vector_builder] or [query_vector] must be provided");
-    clause.k = k.value_or(
-        clause.num_candidates > 0 ? std::min<std::size_t>(clause.num_candidates, kMaxK) : 10);
+    clause.k = k.value_or(default_k(clause.num_candidates, section));
     if (clause.k < 1) throw QueryError("illegal_argument_exception", "[k] must be greater than 0");
     if (clause.num_candidates > 0 && clause.num_candidates < clause.k)
         throw QueryError("illegal_argument_exception", "[num_candidates] cannot be less than [k]");

@@ -97,7 +97,8 @@ class QueryParser {
     void check_join_place(const Member& query) const;
     std::size_t children(const Member& option) const;
     NodePtr knn_member(const Member& query);
-    NodePtr knn_of(const Object& options, std::string_view name);
+    std::size_t default_k(std::size_t num_candidates, bool section) const;
+    NodePtr knn_of(const Object& options, std::string_view name, bool section);
     std::size_t count(const Member& option) const;
     std::vector<float> vector(const Member& option) const;
     std::vector<float> built_vector(const Member& option) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -20,6 +21,8 @@ constexpr char kOpen = '\1';
 constexpr char kClose = '\2';
 
 std::string first_text(const Member& option) {
+    if (option.value.is_array() && option.value.as_array().empty())
+        throw illegal_argument("pre_tags or post_tags must not be empty");
     if (option.value.is_string()) return std::string(option.value.as_string());
     if (option.value.is_array() && !option.value.as_array().empty() &&
         option.value.as_array()[0].is_string())
@@ -32,6 +35,18 @@ std::size_t number(const Member& option) {
         throw parsing_error("[highlight] [" + std::string(option.key()) +
                             "] must be a number of at least zero");
     return static_cast<std::size_t>(option.value.as_integer());
+}
+
+/// A number, or one in a string; -1 is what the index allows.
+std::size_t analyzed_offset(const Member& option) {
+    const std::string text =
+        option.value.is_string() ? std::string(option.value.as_string()) : json_text(option.value);
+    if (text == "-1") return SIZE_MAX;
+    std::size_t offset = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), offset);
+    if (problem != std::errc() || end != text.data() + text.size() || offset == 0)
+        throw illegal_argument("[max_analyzed_offset] must be a positive integer, or -1");
+    return offset;
 }
 
 bool encodes_html(const Member& option) {
@@ -56,18 +71,15 @@ bool read_option(const Member& option, HighlightField& field) {
         field.no_match_size = number(option);
     } else if (name == "require_field_match") {
         field.require_field_match = !option.value.is_boolean() || option.value.as_boolean();
+    } else if (name == "max_analyzed_offset") {
+        field.max_offset = analyzed_offset(option);
     } else if (name == "encoder") {
         field.as_html = encodes_html(option);
     } else {
         // What only says how to find the same words, or where to cut.
-        static constexpr std::array<std::string_view, 8> harmless{"type",
-                                                                  "order",
-                                                                  "boundary_scanner",
-                                                                  "boundary_chars",
-                                                                  "boundary_max_scan",
-                                                                  "fragmenter",
-                                                                  "phrase_limit",
-                                                                  "max_analyzed_offset"};
+        static constexpr std::array<std::string_view, 7> harmless{
+            "type",       "order",       "boundary_scanner", "boundary_chars", "boundary_max_scan",
+            "fragmenter", "phrase_limit"};
         return std::find(harmless.begin(), harmless.end(), name) != harmless.end();
     }
     return true;
@@ -264,6 +276,7 @@ std::vector<std::string> fragments_of(std::string_view marked, const HighlightFi
             text.push_back(c);
         }
     }
+    std::erase_if(marks, [&](const Mark& mark) { return mark.end > field.max_offset; });
     std::vector<std::string> fragments;
     std::size_t last_end = 0;
     for (std::size_t i = 0; i < marks.size();) {

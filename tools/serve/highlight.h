@@ -19,7 +19,8 @@ struct HighlightField {
     std::size_t fragments = 5;  ///< at most so many; 0: the whole text
     std::size_t no_match_size = 0;
     bool require_field_match = true;
-    bool as_html = false;  ///< the text is escaped, the marks around it are not
+    std::size_t max_offset = SIZE_MAX;  ///< words behind it are not marked
+    bool as_html = false;               ///< the text is escaped, the marks around it are not
 };
 
 struct HighlightRequest {

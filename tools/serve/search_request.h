@@ -66,14 +66,17 @@ struct SearchRequest {
     std::size_t from = 0;
     std::size_t size = 10;
     std::int64_t track_total_hits = 10'000;  ///< up to so many; kCountAll; 0: not at all
+    bool total_is_given = false;             ///< the client has said so
     bool total_as_number = false;
     bool track_scores = false;
     bool with_version = false;
     bool with_seq_no = false;
     bool with_vectors = true;
     bool with_source = true;
+    bool with_id = true;
     SourceFilter source;
     std::vector<ShownField> fields;
+    std::size_t docvalue_fields = 0;  ///< how many of `fields` were asked for as these
     std::optional<HighlightRequest> highlight;
     std::shared_ptr<const io::Query> query;  ///< what highlighting marks
     std::vector<AggregationRequest> aggregations;

@@ -50,6 +50,7 @@ struct Page {
     std::string scroll_id;
     Aggregations* aggregations = nullptr;
     bool timed_out = false;
+    std::optional<bool> terminated_early;  ///< nothing: there was no limit
 };
 
 void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t total) {
@@ -165,7 +166,7 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
     json.object([&] {
         json.member("_index", snapshot.index());
         if (node.compat.is_elasticsearch() && node.compat.major < 8) json.member("_type", "_doc");
-        json.member("_id", document->id);
+        if (request.with_id) json.member("_id", document->id);
         if (request.with_version) json.member("_version", document->version);
         if (request.with_seq_no) {
             json.member("_seq_no", document->seq_no);
@@ -319,7 +320,10 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
     const bool scores = shows_scores(request);
-    const bool max_score = request.retriever.search.sort.empty() || request.track_scores;
+    const auto& sort = request.retriever.search.sort;
+    const bool best_first =
+        sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
+    const bool max_score = best_first || request.track_scores;
     std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
@@ -339,6 +343,7 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
         json.member("timed_out", page.timed_out);
+        if (page.terminated_early) json.member("terminated_early", *page.terminated_early);
         json.member_raw("_shards", shards_json(node, targets));
         json.member_object("hits", [&] {
             write_total(json, request, page.total);
@@ -491,21 +496,22 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
         page.total = found.total;
         page.max_score = found.max_score;
         page.timed_out = found.timed_out;
+        if (search.terminate_after > 0) page.terminated_early = found.terminated_early;
         page.hits = std::move(found.hits);
     }
     drop_first(page.hits, request.from, request.size);
     return write_page(node, targets, request, page, begin);
 }
 
-std::string run_count(const Node& node, SearchTargets targets,
-                      std::shared_ptr<const io::Query> query) {
-    io::DocumentSearch search;
-    search.query = std::move(query);
+std::string run_count(const Node& node, SearchTargets targets, io::DocumentSearch search) {
     search.size = 0;
     std::optional<Aggregations> none;
-    const std::uint64_t total = search_targets(node, targets, search, {}, none).total;
-    return "{\"count\":" + std::to_string(total) + ",\"_shards\":" + shards_json(node, targets) +
-           "}";
+    const io::FoundDocuments found = search_targets(node, targets, search, {}, none);
+    return "{\"count\":" + std::to_string(found.total) +
+           (search.terminate_after == 0 ? ""
+            : found.terminated_early    ? ",\"terminated_early\":true"
+                                        : ",\"terminated_early\":false") +
+           ",\"_shards\":" + shards_json(node, targets) + "}";
 }
 
 namespace {
