@@ -92,6 +92,25 @@ std::vector<std::string> IndexSnapshot::highlight(const Query& query, std::int64
     return texts;
 }
 
+std::vector<IndexSnapshot::Names> IndexSnapshot::names_of(
+    std::span<const std::shared_ptr<const Query>> queries,
+    const std::shared_ptr<const Query>& visible, std::span<const std::int64_t> seq_nos) {
+    std::vector<Names> names(seq_nos.size());
+    const std::lock_guard lock(impl_->mutex);
+    DocumentView document(impl_->db());
+    for (const auto& query : queries) {
+        for (const NamedNode& named : query->named()) {
+            const MatcherPtr matcher = named.node->prepare(impl_->preparation(true, visible));
+            for (std::size_t i = 0; i < seq_nos.size(); ++i) {
+                double score = 0;
+                document.move_to(seq_nos[i]);
+                if (matcher->match(document, score)) names[i][named.name] = score;
+            }
+        }
+    }
+    return names;
+}
+
 namespace {
 
 /// What has so few documents left to be found that the rest need not be looked at.
@@ -223,6 +242,9 @@ class DocumentSearcher {
             if (!matcher->match(document, score)) return;
             double unused = 0;
             if (filter && !filter->match(document, unused)) return;
+            const auto& in_slice = parts_[part].in_slice;
+            if (in_slice && !in_slice(document.id(), document.routing())) return;
+            score *= parts_[part].boost;
             if (search_.min_score && score < *search_.min_score) return;
             if (search_.terminate_after > 0 && left_-- == 0) {
                 answer_.terminated_early = true;
@@ -236,7 +258,7 @@ class DocumentSearcher {
                 answer_.max_score = std::max(answer_.max_score.value_or(score), score);
             offer(part, document, score, keys);
         };
-        if (!filter && stops_early(search_, *matcher)) {
+        if (!filter && !parts_[part].in_slice && stops_early(search_, *matcher)) {
             first_ones(impl, *matcher, visit);
         } else if (const DocumentList* candidates = matcher->candidates()) {
             for (auto next = candidates->begin(); next != candidates->end() && goes_on(); ++next)

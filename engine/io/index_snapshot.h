@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,13 @@ class IndexSnapshot {
                                        std::string_view field, bool any_field,
                                        std::string_view before, std::string_view behind);
 
+    /// The names of the queries' conditions that hold for a document, with their scores.
+    using Names = std::map<std::string, double>;
+    /// For each of the documents. `visible`: what the alias lets through; null: all.
+    std::vector<Names> names_of(std::span<const std::shared_ptr<const Query>> queries,
+                                const std::shared_ptr<const Query>& visible,
+                                std::span<const std::int64_t> seq_nos);
+
     struct Impl;
     Impl& impl() { return *impl_; }
 
@@ -69,6 +77,9 @@ struct SortKey {
 struct SearchPart {
     std::shared_ptr<IndexSnapshot> snapshot;  ///< null: left out of the search
     std::shared_ptr<const Query> filter;      ///< of the alias; null: none
+    double boost = 1;                         ///< by which its scores count more or less
+    /// Whether a document is of the slice that is asked for; null: all are.
+    std::function<bool(const std::string& id, const std::string& routing)> in_slice;
 };
 
 /// Sees every document that matches, in no particular order.

@@ -47,11 +47,29 @@ struct QueryTextOptions {
     bool lenient = false;       ///< a value that a field cannot have is just no match
 };
 
+/// Where a terms query finds its values: what a document has at a path.
+struct TermsLookup {
+    std::string index;
+    std::string id;
+    std::string path;
+    std::string routing;
+};
+/// Calls `take` for each value; for none when there is no such document.
+using TermsLoader = std::function<void(const TermsLookup& lookup,
+                                       const std::function<void(document::Value)>& take)>;
+
 struct QueryOptions {
     std::string_view text;         ///< that the values were parsed from, to tell places by
     std::int64_t now_millis = -1;  ///< what `now` means; -1: the system's clock
     std::size_t size = 10;         ///< of the search, which a knn without `k` goes by
     TextEmbedder embed;            ///< without it, a query_vector_builder is refused
+    TermsLoader load_terms;        ///< without it, a terms lookup is refused
+};
+
+/// A part of a query that has a `_name`.
+struct NamedNode {
+    std::string name;
+    std::shared_ptr<const QueryNode> node;
 };
 
 /// A query, ready for any index; immutable. What it knows: match_all, match_none, match,
@@ -76,13 +94,16 @@ class Query {
     static std::shared_ptr<const Query> from_text(std::string_view text,
                                                   const QueryTextOptions& how = {});
 
-    explicit Query(std::shared_ptr<const QueryNode> root);
+    explicit Query(std::shared_ptr<const QueryNode> root, std::vector<NamedNode> named = {});
     ~Query();
     const QueryNode& root() const { return *root_; }
+    /// Conditions on the documents themselves, not on objects in them or on their relatives.
+    const std::vector<NamedNode>& named() const { return named_; }
     std::shared_ptr<const QueryNode> share() const { return root_; }
 
   private:
     std::shared_ptr<const QueryNode> root_;
+    std::vector<NamedNode> named_;
 };
 
 }  // namespace penstock::io

@@ -5,8 +5,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "engine/document/arena.h"
 #include "engine/document/value.h"
 #include "engine/io/query.h"
 #include "engine/io/query_node.h"
@@ -21,6 +23,8 @@ class QueryParser {
     NodePtr node(document::Value value);
     /// The content of a `knn` section.
     NodePtr knn(document::Value value);
+    /// Of what was read, the parts with a `_name`.
+    std::vector<NamedNode> take_named() { return std::exchange(named_, {}); }
 
   private:
     using Member = document::Member;
@@ -29,6 +33,9 @@ class QueryParser {
 
     using Method = NodePtr (QueryParser::*)(const Member&);
     NodePtr by_name(const Member& member);
+    NodePtr named(const Member& member, Method method);
+    /// The same without a `_name`, which may stand among the options or among those of the field.
+    Member without_name(const Member& member, std::optional<std::string>& name);
 
     // ---- Errors
 
@@ -78,6 +85,8 @@ class QueryParser {
     unsigned simple_flags(const Member& option) const;
     NodePtr term(const Member& query);
     NodePtr terms(const Member& query);
+    std::vector<Operand> listed_terms(const Member& field) const;
+    std::vector<Operand> looked_up_terms(const Member& field) const;
     NodePtr range(const Member& query);
     DateOptions range_dates(const Object& options) const;
     NodePtr exists(const Member& query);
@@ -105,6 +114,8 @@ class QueryParser {
 
     const QueryOptions& options_;
     DateOptions dates_;
+    document::Arena arena_;  ///< of what is read without its name
+    std::vector<NamedNode> named_;
     std::size_t depth_ = 0;
     bool in_nested_ = false;  ///< conditions are met by objects, not by documents
 };

@@ -40,20 +40,55 @@ NodePtr QueryParser::term(const Member& query) {
 NodePtr QueryParser::terms(const Member& query) {
     double factor = 1;
     const Member& field = field_of(query, &factor);
-    if (field.value.is_object()) fail("[terms] query does not support terms lookup", field);
-    if (!field.value.is_array()) fail("[terms] query requires an array of values", field);
-    if (field.value.as_array().size() > kMaxTerms)
+    if (!field.value.is_object() && !field.value.is_array())
+        fail("[terms] query requires an array of values", field);
+    std::vector<Operand> values =
+        field.value.is_object() ? looked_up_terms(field) : listed_terms(field);
+    if (values.size() > kMaxTerms)
         throw QueryError("illegal_argument_exception",
-                         "The number of terms [" + std::to_string(field.value.as_array().size()) +
+                         "The number of terms [" + std::to_string(values.size()) +
                              "] used in the Terms Query request has exceeded the allowed "
                              "maximum of [65536]");
+    return make_terms(std::string(field.key()), std::move(values), false, factor);
+}
+
+std::vector<Operand> QueryParser::listed_terms(const Member& field) const {
     std::vector<Operand> values;
     for (const Value& value : field.value.as_array()) {
         if (value.is_null())
             throw QueryError("illegal_argument_exception", "No value specified for terms query");
         values.emplace_back(value, dates_);
     }
-    return make_terms(std::string(field.key()), std::move(values), false, factor);
+    return values;
+}
+
+std::vector<Operand> QueryParser::looked_up_terms(const Member& field) const {
+    TermsLookup lookup;
+    for (const Member& option : field.value.as_object()) {
+        const std::string_view name = option.key();
+        if (name == "index") {
+            lookup.index = query_text_of(option.value);
+        } else if (name == "id") {
+            lookup.id = query_text_of(option.value);
+        } else if (name == "path") {
+            lookup.path = query_text_of(option.value);
+        } else if (name == "routing") {
+            lookup.routing = query_text_of(option.value);
+        } else {
+            unsupported("terms", option);
+        }
+    }
+    for (const auto& [name, value] :
+         {std::pair("index", &lookup.index), {"id", &lookup.id}, {"path", &lookup.path}}) {
+        if (value->empty())
+            throw QueryError(
+                "illegal_argument_exception",
+                std::string("[terms] query lookup element requires specifying the ") + name + ".");
+    }
+    if (!options_.load_terms) fail("[terms] query does not support terms lookup here", field);
+    std::vector<Operand> values;
+    options_.load_terms(lookup, [&](Value value) { values.emplace_back(value, dates_); });
+    return values;
 }
 
 NodePtr QueryParser::range(const Member& query) {

@@ -57,7 +57,7 @@ bool encodes_html(const Member& option) {
     return name == "html";
 }
 
-bool read_option(const Member& option, HighlightField& field) {
+bool read_option(const Member& option, HighlightField& field, const io::QueryOptions& options) {
     const std::string_view name = option.key();
     if (name == "pre_tags") {
         field.before = first_text(option);
@@ -71,6 +71,8 @@ bool read_option(const Member& option, HighlightField& field) {
         field.no_match_size = number(option);
     } else if (name == "require_field_match") {
         field.require_field_match = !option.value.is_boolean() || option.value.as_boolean();
+    } else if (name == "highlight_query") {
+        field.query = io::Query::parse(option.value, options);
     } else if (name == "max_analyzed_offset") {
         field.max_offset = analyzed_offset(option);
     } else if (name == "encoder") {
@@ -86,12 +88,12 @@ bool read_option(const Member& option, HighlightField& field) {
 }
 
 void read_field(const std::string& name, Value options, const HighlightField& common,
-                HighlightRequest& request) {
+                const io::QueryOptions& query_options, HighlightRequest& request) {
     HighlightField field = common;
     field.pattern = name;
     if (options.is_object()) {
         for (const Member& option : options.as_object()) {
-            if (!read_option(option, field))
+            if (!read_option(option, field, query_options))
                 throw parsing_error("[highlight_field] unknown field [" +
                                     std::string(option.key()) + "]");
         }
@@ -236,7 +238,7 @@ std::vector<std::string> beginning(std::string_view source, std::string_view pat
 
 }  // namespace
 
-HighlightRequest parse_highlight(Value value) {
+HighlightRequest parse_highlight(Value value, const io::QueryOptions& query_options) {
     if (!value.is_object()) throw parsing_error("[highlight] must be an object");
     HighlightField common;
     const Value* fields = nullptr;
@@ -245,7 +247,7 @@ HighlightRequest parse_highlight(Value value) {
             fields = &option.value;
         } else if (option.key() == "tags_schema") {
             common.before = "<em class=\"hlt1\">";
-        } else if (!read_option(option, common)) {
+        } else if (!read_option(option, common, query_options)) {
             throw parsing_error("[highlight] unknown field [" + std::string(option.key()) + "]");
         }
     }
@@ -253,12 +255,12 @@ HighlightRequest parse_highlight(Value value) {
     if (fields == nullptr) return request;
     if (fields->is_object()) {
         for (const Member& field : fields->as_object())
-            read_field(std::string(field.key()), field.value, common, request);
+            read_field(std::string(field.key()), field.value, common, query_options, request);
     } else if (fields->is_array()) {
         for (const Value& element : fields->as_array()) {
             if (!element.is_object()) throw parsing_error("[highlight] [fields] must hold objects");
             for (const Member& field : element.as_object())
-                read_field(std::string(field.key()), field.value, common, request);
+                read_field(std::string(field.key()), field.value, common, query_options, request);
         }
     }
     return request;
@@ -308,7 +310,7 @@ std::vector<std::string> fragments_of(std::string_view marked, const HighlightFi
 }
 
 void write_highlight(document::JsonWriter& json, const HighlightRequest& request,
-                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
+                     const io::Query* query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
                      std::string_view source) {
     std::vector<std::pair<std::string, std::vector<std::string>>> found;
     for (const HighlightField& field : request.fields) {
@@ -317,8 +319,12 @@ void write_highlight(document::JsonWriter& json, const HighlightRequest& request
             names = snapshot.text_fields(field.pattern);
         for (const std::string& name : names) {
             std::vector<std::string> fragments;
-            for (const std::string& text :
-                 snapshot.highlight(query, seq_no, name, !field.require_field_match, "\1", "\2")) {
+            const io::Query* wanted = field.query ? field.query.get() : query;
+            const std::vector<std::string> texts =
+                wanted == nullptr ? std::vector<std::string>()
+                                  : snapshot.highlight(*wanted, seq_no, name,
+                                                       !field.require_field_match, "\1", "\2");
+            for (const std::string& text : texts) {
                 for (std::string& fragment : fragments_of(text, field)) {
                     if (field.fragments == 0 || fragments.size() < field.fragments)
                         fragments.push_back(std::move(fragment));

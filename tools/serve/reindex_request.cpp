@@ -118,6 +118,7 @@ class Reader {
     }
 
     void parameters(const Parameters& query) {
+        if (query.has("size")) search_size(query.integer("size", 0));
         if (query.has("max_docs")) max_docs(query.integer("max_docs", 0));
         if (query.has("slices")) slices(query.text("slices"));
         if (const auto rate = serve::requests_per_second(query)) out_.requests_per_second = *rate;
@@ -260,7 +261,6 @@ class Reader {
 
     void by_query_parameters(const Parameters& query) {
         if (query.has("conflicts")) conflicts(query.text("conflicts"));
-        if (query.has("size")) search_size(query.integer("size", 0));
         if (query.has("scroll_size")) size(query.integer("scroll_size", 0));
         if (query.has("pipeline")) out_.pipeline = query.text("pipeline");
         if (query.has("sort")) take_sort(parse_sort_parameter(query.text("sort")));

@@ -11,6 +11,7 @@
 #include "tools/serve/response_format.h"
 #include "tools/serve/search_limits.h"
 #include "tools/serve/search_parameters.h"
+#include "tools/serve/search_parts.h"
 #include "tools/serve/search_run.h"
 #include "tools/serve/timestamp.h"
 
@@ -109,7 +110,8 @@ std::string search_text(Family& family, const Request& request, std::string_view
                         const std::vector<EmbeddingWanted>& embeddings, Clock::time_point begin) {
     Node& node = family.node;
     const std::int64_t now = now_millis(node);
-    SearchRequest search = parse_search(body, parameters, embeddings, now);
+    SearchRequest search =
+        parse_search(body, parameters, embeddings, now, terms_loader(node, request));
     if (!search.pit.empty()) {
         if (!expression.empty())
             throw action_validation(
@@ -118,7 +120,9 @@ std::string search_text(Family& family, const Request& request, std::string_view
         const auto context = family.contexts->find(search.pit, search.pit_keep_alive);
         authorize_context(node, request, *context);
         check_limits(node, context->parts, search);
-        return run_search(node, SearchTargets::of(context->parts, partial_allowed(parameters)),
+        std::vector<io::SearchPart> parts = context->parts;
+        arrange_parts(node, search, expand_options(request, parameters), parts);
+        return run_search(node, SearchTargets::of(std::move(parts), partial_allowed(parameters)),
                           search, begin);
     }
     const ExpandOptions options = expand_options(request, parameters);
@@ -126,6 +130,7 @@ std::string search_text(Family& family, const Request& request, std::string_view
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
     check_limits(node, targets.parts, search);
+    arrange_parts(node, search, options, targets.parts);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
     auto context = std::make_shared<SearchContext>(node.indices, targets.parts, expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(targets),
@@ -156,7 +161,8 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
         search.terminate_after = terminate_after_parameter(request.query).value_or(0);
         if (request.query.has("min_score"))
             search.min_score = score_parameter(request.query, "min_score");
-        search.query = parse_query_only(body, request.query, wanted, now);
+        search.query =
+            parse_query_only(body, request.query, wanted, now, terms_loader(family->node, request));
         return run_count(family->node,
                          open_targets(family->node, request, request.part("index"),
                                       expand_options(request, request.query),
@@ -441,6 +447,7 @@ const std::vector<std::string> kSearchParameters{"allow_no_indices",
                                                  "from",
                                                  "ignore_throttled",
                                                  "ignore_unavailable",
+                                                 "include_named_queries_score",
                                                  "lenient",
                                                  "max_concurrent_searches",
                                                  "max_concurrent_shard_requests",

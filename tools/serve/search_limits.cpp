@@ -43,6 +43,15 @@ void check_fields(std::size_t limit, const SearchRequest& request) {
         "setting.");
 }
 
+void check_slices(std::size_t limit, const SearchRequest& request) {
+    if (!request.slice || request.slice->max <= limit) return;
+    throw illegal_argument(
+        "The number of slices [" + std::to_string(request.slice->max) +
+        "] is too large. It must be less than [" + std::to_string(limit) +
+        "]. This limit can be set by changing the [index.max_slices_per_scroll] index level "
+        "setting.");
+}
+
 }  // namespace
 
 void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
@@ -50,6 +59,7 @@ void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
     for (const io::SearchPart& part : parts) {
         const auto metadata = node.indices->readable(part.snapshot->index());
         const FlatSettings settings = metadata ? settings_of(metadata->settings) : FlatSettings();
+        check_slices(number_of(settings, "index.max_slices_per_scroll", 1024), request);
         check_window(number_of(settings, "index.max_result_window", 10'000), request);
         check_fields(number_of(settings, "index.max_docvalue_fields_search", 100), request);
     }

@@ -138,6 +138,7 @@ void read_search_parameters(const Parameters& parameters, SearchRequest& request
     request.total_as_number = parameters.flag("rest_total_hits_as_int", false);
     if (request.total_as_number) count_exactly(request);
     request.typed_keys = parameters.flag("typed_keys", false);
+    request.with_name_scores = parameters.flag("include_named_queries_score", false);
     if (parameters.has("timeout") && parameters.text("timeout") != "-1")
         request.timeout = parameters.time("timeout", std::chrono::milliseconds(0));
     if (parameters.has("scroll"))
@@ -171,6 +172,9 @@ void check_search(SearchRequest& request) {
     if (scrolls && !request.pit.empty())
         throw action_validation({"using [point in time] is not allowed in a scroll context"});
     if (scrolls) request.track_total_hits = SearchRequest::kCountAll;
+    if (request.slice && !scrolls && request.pit.empty())
+        throw action_validation(
+            {"[slice] can only be used with [scroll] or [point-in-time] requests"});
     if (search.after && request.from > 0)
         throw action_validation({"`from` parameter must be set to 0 when `search_after` is used"});
     if (request.is_fused()) {

@@ -234,8 +234,9 @@ namespace {
 class Parser {
   public:
     Parser(const SearchBody& body, const std::vector<EmbeddingWanted>& embeddings,
-           std::int64_t now_millis)
+           std::int64_t now_millis, const io::TermsLoader& load_terms)
         : body_(body) {
+        options_.load_terms = load_terms;
         options_.text = body.text();
         options_.now_millis = now_millis;
         options_.embed = [&embeddings](std::string_view model, std::string_view text) {
@@ -292,6 +293,10 @@ class Parser {
         } else if (name == "min_score") {
             if (!value.is_number()) throw parsing_error("[min_score] must be a number");
             search.min_score = value.to_double();
+        } else if (name == "indices_boost") {
+            read_boosts(value);
+        } else if (name == "slice") {
+            read_slice(value);
         } else if (name == "terminate_after") {
             search.terminate_after = count_of(member_of);
         } else if (name == "post_filter") {
@@ -317,7 +322,7 @@ class Parser {
         } else if (name == "stored_fields") {
             show_stored_fields(texts_of(value), request_);
         } else if (name == "highlight") {
-            request_.highlight = parse_highlight(value);
+            request_.highlight = parse_highlight(value, options_);
         } else if (name == "aggs" || name == "aggregations") {
             request_.aggregations = parse_aggregations(value);
         } else if (name == "version") {
@@ -354,6 +359,40 @@ class Parser {
             throw parsing_error("[" + std::string(name) +
                                 "] is not supported by the embedded index");
         throw parsing_error("unknown key [" + std::string(name) + "] in the search body");
+    }
+
+    /// [{"name": 2}, ...]; an object of several is the same in an older form.
+    void read_boosts(Value value) {
+        const auto one = [this](Value names) {
+            if (!names.is_object())
+                throw parsing_error("[indices_boost] must be an object, or an array of objects");
+            for (const Member& name : names.as_object()) {
+                if (!name.value.is_number())
+                    throw parsing_error("[indices_boost] of [" + std::string(name.key()) +
+                                        "] must be a number");
+                request_.indices_boost.emplace_back(name.key(), name.value.to_double());
+            }
+        };
+        if (!value.is_array()) return one(value);
+        for (const Value& element : value.as_array())
+            one(element);
+    }
+
+    /// A `field` to slice by changes nothing of what a slice is for.
+    void read_slice(Value value) {
+        if (!value.is_object()) throw parsing_error("[slice] must be an object");
+        SearchSlice& slice = request_.slice.emplace(SearchSlice{0, 0});
+        for (const Member& option_of : value.as_object()) {
+            if (option_of.key() == "id") {
+                slice.id = count_of(option_of);
+            } else if (option_of.key() == "max") {
+                slice.max = count_of(option_of);
+            } else if (option_of.key() != "field") {
+                throw parsing_error("[slice] unknown field [" + std::string(option_of.key()) + "]");
+            }
+        }
+        if (slice.max <= 1) throw illegal_argument("max must be greater than 1");
+        if (slice.id >= slice.max) throw illegal_argument("max must be greater than id");
     }
 
     void read_knn(Value value, io::DocumentSearch& search) {
@@ -504,9 +543,10 @@ std::vector<EmbeddingWanted> embeddings_wanted(const Object& body) {
 }
 
 SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
-                           const std::vector<EmbeddingWanted>& embeddings,
-                           std::int64_t now_millis) {
-    SearchRequest request = Parser(body, embeddings, now_millis).search(size_parameter(parameters));
+                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis,
+                           const io::TermsLoader& load_terms) {
+    SearchRequest request =
+        Parser(body, embeddings, now_millis, load_terms).search(size_parameter(parameters));
     read_search_parameters(parameters, request);
     if (auto query = query_parameter(parameters)) {
         request.retriever.search.query = query;
@@ -519,9 +559,10 @@ SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
 std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
                                                   const Parameters& parameters,
                                                   const std::vector<EmbeddingWanted>& embeddings,
-                                                  std::int64_t now_millis) {
+                                                  std::int64_t now_millis,
+                                                  const io::TermsLoader& load_terms) {
     if (auto query = query_parameter(parameters)) return query;
-    const Parser parser(body, embeddings, now_millis);
+    const Parser parser(body, embeddings, now_millis, load_terms);
     for (const Member& member_of : body.root()) {
         if (member_of.key() != "query")
             throw parsing_error("request does not support [" + std::string(member_of.key()) + "]");

@@ -59,6 +59,12 @@ struct ShownField {
     DateFormat format = DateFormat::as_source;
 };
 
+/// One of so many parts of what is found.
+struct SearchSlice {
+    std::size_t id = 0;
+    std::size_t max = 2;
+};
+
 struct SearchRequest {
     static constexpr std::int64_t kCountAll = -1;
 
@@ -85,6 +91,9 @@ struct SearchRequest {
     std::optional<std::chrono::milliseconds> pit_keep_alive;
     std::optional<std::chrono::milliseconds> scroll;
     std::optional<std::chrono::milliseconds> timeout;  ///< then what is found by then is the answer
+    bool with_name_scores = false;  ///< matched_queries are shown with their scores
+    std::vector<std::pair<std::string, double>> indices_boost;  ///< the first that fits counts
+    std::optional<SearchSlice> slice;
     bool tie_break = false;  ///< a point in time's own last sort value is added
 
     bool is_fused() const { return !retriever.children.empty(); }
@@ -93,12 +102,14 @@ struct SearchRequest {
 /// Throws ApiError and io::QueryError for what is wrong or not supported. `embeddings` are those of
 /// the body, with their vectors.
 SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
-                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis);
+                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis,
+                           const io::TermsLoader& load_terms);
 /// The query alone, of _count.
 std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
                                                   const Parameters& parameters,
                                                   const std::vector<EmbeddingWanted>& embeddings,
-                                                  std::int64_t now_millis);
+                                                  std::int64_t now_millis,
+                                                  const io::TermsLoader& load_terms);
 /// What `sort` of a body says: names, objects of names and options, or a list of these. Throws
 /// ApiError 400.
 std::vector<io::SortKey> parse_sort(document::Value value);

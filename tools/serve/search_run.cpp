@@ -159,8 +159,70 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
     });
 }
 
-void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
-               io::IndexSnapshot& snapshot, const FoundDocument& hit, bool scores) {
+using Names = io::IndexSnapshot::Names;
+
+/// All queries of a request whose parts may have names.
+void gather_queries(const Retriever& retriever,
+                    std::vector<std::shared_ptr<const io::Query>>& out) {
+    const auto add = [&](const std::shared_ptr<const io::Query>& query) {
+        if (query && !query->named().empty()) out.push_back(query);
+    };
+    add(retriever.search.query);
+    add(retriever.search.post_filter);
+    for (const auto& query : retriever.search.knn)
+        add(query);
+    for (const Retriever& child : retriever.children)
+        gather_queries(child, out);
+}
+
+/// The names of what holds, for each hit; empty when no query has any.
+std::vector<Names> names_of(const SearchTargets& targets, const SearchRequest& request,
+                            const std::vector<FoundDocument>& hits) {
+    std::vector<std::shared_ptr<const io::Query>> queries;
+    gather_queries(request.retriever, queries);
+    if (queries.empty()) return {};
+    std::map<std::size_t, std::vector<std::size_t>> by_part;
+    for (std::size_t i = 0; i < hits.size(); ++i)
+        by_part[hits[i].part].push_back(i);
+    std::vector<Names> names(hits.size());
+    for (const auto& [part, places] : by_part) {
+        std::vector<std::int64_t> seq_nos;
+        for (const std::size_t place : places)
+            seq_nos.push_back(hits[place].seq_no);
+        const io::SearchPart& asked = targets.parts[part];
+        std::vector<Names> found = asked.snapshot->names_of(queries, asked.filter, seq_nos);
+        for (std::size_t i = 0; i < places.size(); ++i)
+            names[places[i]] = std::move(found[i]);
+    }
+    return names;
+}
+
+void write_names(JsonWriter& json, const Names& names, bool with_scores) {
+    if (names.empty()) return;
+    if (with_scores) {
+        json.member_object("matched_queries", [&] {
+            for (const auto& [name, score] : names)
+                json.member(name, shown_score(score));
+        });
+        return;
+    }
+    json.member_array("matched_queries", [&] {
+        for (const auto& [name, score] : names)
+            json.value(name);
+    });
+}
+
+/// What all hits of a response are shown with.
+struct Shown {
+    const Node& node;
+    const SearchRequest& request;
+    bool scores = false;
+};
+
+/// `names`: of what holds for it; null: nothing has a name.
+void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot,
+               const FoundDocument& hit, const Names* names) {
+    const auto& [node, request, scores] = shown;
     const auto document = snapshot.document(hit.seq_no, request.with_vectors);
     if (!document) return;
     json.object([&] {
@@ -181,8 +243,8 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
         if (!document->routing.empty()) json.member("_routing", document->routing);
         if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
         if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
-        if (request.highlight && request.query)
-            write_highlight(json, *request.highlight, *request.query, snapshot, hit.seq_no,
+        if (request.highlight)
+            write_highlight(json, *request.highlight, request.query.get(), snapshot, hit.seq_no,
                             document->source);
         if (!hit.sort.empty()) {
             json.member_array("sort", [&] {
@@ -190,6 +252,7 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
                     write_sort_value(json, value);
             });
         }
+        if (names != nullptr) write_names(json, *names, request.with_name_scores);
     });
 }
 
@@ -319,7 +382,8 @@ io::FoundDocuments search_targets(const Node& node, SearchTargets& targets,
 std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
-    const bool scores = shows_scores(request);
+    const Shown shown{node, request, shows_scores(request)};
+    const std::vector<Names> names = names_of(targets, request, page.hits);
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
@@ -327,8 +391,10 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
     std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (const FoundDocument& hit : page.hits) {
-            write_hit(hits_json, node, request, *targets.parts[hit.part].snapshot, hit, scores);
+        for (std::size_t i = 0; i < page.hits.size(); ++i) {
+            const FoundDocument& hit = page.hits[i];
+            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit,
+                      names.empty() ? nullptr : &names[i]);
             // They are copied once more, into the whole.
             take_memory(memory, 2 * hits.size(), *node.budget, "search response",
                         "ask for fewer documents by [size], or for less of them by [_source]");

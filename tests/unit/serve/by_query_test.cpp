@@ -53,7 +53,7 @@ TEST_F(ByQueryTest, SizeIsAnOldNameOfMaxDocs) {
     EXPECT_THAT(ask("/trees/_update_by_query", 200, R"({"size":1})"), HasSubstr(R"("updated":1)"));
     EXPECT_THAT(ask("/trees/_delete_by_query?size=1", 200), HasSubstr(R"("deleted":1)"));
     EXPECT_THAT(ask("/trees/_delete_by_query?size=1&max_docs=2", 400),
-                HasSubstr("[max_docs] set to two different values [2] and [1]"));
+                HasSubstr("[max_docs] set to two different values [1] and [2]"));
 }
 
 TEST_F(ByQueryTest, NumbersThatAreNoneAreNamed) {
