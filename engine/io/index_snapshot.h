@@ -70,7 +70,8 @@ struct SortKey {
     bool missing_first = false;
     std::optional<SortValue> missing;  ///< taken for a document without the field, as its type
     std::optional<SortMode>
-        mode;  ///< of several values; else the least or largest, as the order suits
+        mode;            ///< of several values; else the least or largest, as the order suits
+    std::string format;  ///< of dates, for whoever shows them
     std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
 };
 

@@ -22,7 +22,7 @@ NodePtr QueryParser::term(const Member& query) {
         const Object& options = value.as_object();
         value = Value();
         for (const Member& option : options) {
-            if (option.key() == "value") {
+            if (option.key() == "value" || option.key() == "term") {
                 value = option.value;
             } else if (option.key() == "boost") {
                 factor = boost(option);

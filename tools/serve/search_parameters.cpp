@@ -74,6 +74,41 @@ void count_exactly(SearchRequest& request) {
             std::to_string(request.track_total_hits));
 }
 
+/// All that is wrong with it is told at once.
+void check_scroll(const SearchRequest& request) {
+    std::vector<std::string> problems;
+    if (request.track_total_hits == 0)
+        problems.emplace_back("disabling [track_total_hits] is not allowed in a scroll context");
+    if (request.from > 0) problems.emplace_back("using [from] is not allowed in a scroll context");
+    if (request.size == 0) problems.emplace_back("[size] cannot be [0] in a scroll context");
+    if (request.retriever.search.after)
+        problems.emplace_back("[search_after] cannot be used in a scroll context");
+    if (request.cached) problems.emplace_back("[request_cache] cannot be used in a scroll context");
+    if (!request.pit.empty())
+        problems.emplace_back("using [point in time] is not allowed in a scroll context");
+    if (!problems.empty()) throw action_validation(problems);
+}
+
+/// As the formats of the sort keys have them, dates are shown and taken.
+void take_sort_formats(SearchRequest& request) {
+    io::DocumentSearch& search = request.retriever.search;
+    for (std::size_t i = 0; i < search.sort.size(); ++i) {
+        const SortKey& key = search.sort[i];
+        const auto& format = request.sort_formats.emplace_back(
+            key.format.empty() ? nullptr : ValueFormat::compile(key.format));
+        if (!format || !search.after || i >= search.after->size()) continue;
+        io::SortValue& after = (*search.after)[i];
+        const auto* text = std::get_if<std::string>(&after);
+        if (text == nullptr) continue;
+        const auto millis = format->parse_date(*text);
+        if (!millis)
+            throw ApiError(
+                400, "parse_exception",
+                "failed to parse date field [" + *text + "] with format [" + format->text() + "]");
+        after = *millis;
+    }
+}
+
 }  // namespace
 
 std::int64_t total_to_track(const std::string& text) {
@@ -129,7 +164,7 @@ void read_search_parameters(const Parameters& parameters, SearchRequest& request
     if (parameters.has("stored_fields"))
         show_stored_fields(parameters.list("stored_fields"), request);
     for (const std::string& name : parameters.list("docvalue_fields")) {
-        request.fields.push_back({name, DateFormat::as_source});
+        request.fields.push_back({name, nullptr});
         ++request.docvalue_fields;
     }
     request.with_version = parameters.flag("version", request.with_version);
@@ -143,8 +178,7 @@ void read_search_parameters(const Parameters& parameters, SearchRequest& request
         request.timeout = parameters.time("timeout", std::chrono::milliseconds(0));
     if (parameters.has("scroll"))
         request.scroll = parameters.time("scroll", std::chrono::milliseconds(0));
-    if (request.scroll && parameters.flag("request_cache"))
-        throw action_validation({"[request_cache] cannot be used in a scroll context"});
+    request.cached = parameters.flag("request_cache", false);
 }
 
 std::shared_ptr<const io::Query> query_parameter(const Parameters& parameters) {
@@ -159,18 +193,7 @@ std::shared_ptr<const io::Query> query_parameter(const Parameters& parameters) {
 void check_search(SearchRequest& request) {
     io::DocumentSearch& search = request.retriever.search;
     const bool scrolls = request.scroll.has_value();
-    if (scrolls && request.from > 0)
-        throw action_validation({"using [from] is not allowed in a scroll context"});
-    if (scrolls && request.size == 0)
-        throw action_validation({"[size] cannot be [0] in a scroll context"});
-    if (scrolls && search.after)
-        throw action_validation({"[search_after] cannot be used in a scroll context"});
-    if (scrolls && request.track_total_hits == 0)
-        throw action_validation(
-            {"disabling [track_total_hits] is not allowed in a scroll "
-             "context"});
-    if (scrolls && !request.pit.empty())
-        throw action_validation({"using [point in time] is not allowed in a scroll context"});
+    if (scrolls) check_scroll(request);
     if (scrolls) request.track_total_hits = SearchRequest::kCountAll;
     if (request.slice && !scrolls && request.pit.empty())
         throw action_validation(
@@ -189,6 +212,7 @@ void check_search(SearchRequest& request) {
     if (request.pit.empty() && search.after && sorts_by_shard(search.sort))
         throw action_validation({"[_shard_doc] sort field cannot be used without [point in time]"});
     if (only_by_score(search.sort) && !search.after) search.sort.clear();
+    take_sort_formats(request);
     const bool has_tie_break =
         !search.sort.empty() && search.sort.back().kind == SortKey::Kind::document;
     if (!request.pit.empty() && !search.sort.empty() && !has_tie_break) {

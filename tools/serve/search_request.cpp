@@ -82,22 +82,6 @@ void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) 
     }
 }
 
-DateFormat date_format(const std::string& name) {
-    static constexpr std::array<std::pair<std::string_view, DateFormat>, 5> known{{
-        {"use_field_mapping", DateFormat::as_source},
-        {"epoch_millis", DateFormat::epoch_millis},
-        {"epoch_second", DateFormat::epoch_second},
-        {"strict_date_optional_time", DateFormat::date_time},
-        {"date_optional_time", DateFormat::date_time},
-    }};
-    for (const auto& [one, format] : known) {
-        if (one == name) return format;
-    }
-    throw illegal_argument("the format [" + name +
-                           "] of a field is not supported by the embedded index; it supports "
-                           "[epoch_millis], [epoch_second] and [strict_date_optional_time]");
-}
-
 ShownField shown_field(Value value) {
     ShownField field;
     if (!value.is_object()) {
@@ -108,7 +92,7 @@ ShownField shown_field(Value value) {
         if (option.key() == "field") {
             field.pattern = text_of(option.value);
         } else if (option.key() == "format") {
-            field.format = date_format(text_of(option.value));
+            field.format = ValueFormat::compile(text_of(option.value));
         } else if (option.key() != "include_unmapped") {
             throw parsing_error("[fields] unknown field [" + std::string(option.key()) + "]");
         }
@@ -160,8 +144,9 @@ void read_sort_option(const Member& option, SortKey& key) {
         key.if_unmapped = io::value_type_from_name(value);
     } else if (name == "mode") {
         key.mode = sort_mode(value);
-    } else if (name != "ignore_unmapped" && name != "numeric_type" &&
-               !(name == "format" && value.starts_with("strict_date_optional_time"))) {
+    } else if (name == "format") {
+        key.format = value;
+    } else if (name != "ignore_unmapped" && name != "numeric_type") {
         throw parsing_error("[field_sort] unknown or unsupported field [" + std::string(name) +
                             "]");
     }

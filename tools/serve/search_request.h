@@ -13,6 +13,7 @@
 #include "tools/serve/highlight.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/source_filter.h"
+#include "tools/serve/value_format.h"
 
 namespace penstock::serve {
 
@@ -50,13 +51,10 @@ struct Retriever {
     std::size_t window = 0;  ///< how much of each child counts; 0: as much as is asked for
 };
 
-/// How a date is shown.
-enum class DateFormat { as_source, epoch_millis, epoch_second, date_time };
-
 /// Of `fields` and `docvalue_fields`.
 struct ShownField {
     std::string pattern;
-    DateFormat format = DateFormat::as_source;
+    std::shared_ptr<const ValueFormat> format;  ///< null: as the source has it
 };
 
 /// One of so many parts of what is found.
@@ -82,12 +80,14 @@ struct SearchRequest {
     bool with_id = true;
     SourceFilter source;
     std::vector<ShownField> fields;
+    std::vector<std::shared_ptr<const ValueFormat>> sort_formats;  ///< of the sort keys; null: none
     std::size_t docvalue_fields = 0;  ///< how many of `fields` were asked for as these
     std::optional<HighlightRequest> highlight;
     std::shared_ptr<const io::Query> query;  ///< what highlighting marks
     std::vector<AggregationRequest> aggregations;
     bool typed_keys = false;
-    std::string pit;  ///< id of a point in time; empty: none
+    bool cached = false;  ///< asked to be; nothing is
+    std::string pit;      ///< id of a point in time; empty: none
     std::optional<std::chrono::milliseconds> pit_keep_alive;
     std::optional<std::chrono::milliseconds> scroll;
     std::optional<std::chrono::milliseconds> timeout;  ///< then what is found by then is the answer

@@ -72,8 +72,18 @@ void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t t
     });
 }
 
-void write_sort_value(JsonWriter& json, const SortValue& value) {
+/// Of dates alone; null: none.
+const ValueFormat* sort_format(const SearchRequest& request, const io::IndexSnapshot& snapshot,
+                               std::size_t key) {
+    if (key >= request.sort_formats.size() || !request.sort_formats[key]) return nullptr;
+    const std::string& field = request.retriever.search.sort[key].field;
+    return snapshot.field(field).type == io::ValueType::date ? request.sort_formats[key].get()
+                                                             : nullptr;
+}
+
+void write_sort_value(JsonWriter& json, const SortValue& value, const ValueFormat* format) {
     if (const auto* whole = std::get_if<std::int64_t>(&value)) {
+        if (format != nullptr) return json.value(format->date(*whole));
         json.value(*whole);
     } else if (const auto* number = std::get_if<double>(&value)) {
         json.value(shown_score(*number) == *number ? shown_score(*number) : *number);
@@ -101,29 +111,41 @@ void gather(document::Value value, const std::string& path, Leaves& leaves) {
     }
 }
 
-/// "1.5" of 1500.
-std::string seconds_text(std::int64_t millis) {
-    std::string text = std::to_string(std::abs(millis / 1000));
-    if (millis % 1000 != 0) {
-        std::string rest = std::to_string(1000 + std::abs(millis % 1000)).substr(1);
-        rest.erase(rest.find_last_not_of('0') + 1);
-        text += "." + rest;
+/// The value as the format has it; nothing when the value is none of the field's type.
+std::optional<std::string> formatted(const document::Value& value, const ValueFormat& format,
+                                     io::ValueType type) {
+    const SortValue typed = io::sort_value(value, type);
+    const auto* whole = std::get_if<std::int64_t>(&typed);
+    if (type == io::ValueType::date) {
+        return whole != nullptr ? std::optional(format.date(*whole)) : std::nullopt;
     }
-    return (millis < 0 ? "-" : "") + text;
+    if (whole != nullptr) return format.number(static_cast<double>(*whole));
+    const auto* number = std::get_if<double>(&typed);
+    return number != nullptr ? std::optional(format.number(*number)) : std::nullopt;
 }
 
-void write_leaf(JsonWriter& json, const document::Value& value, DateFormat format) {
-    const SortValue date =
-        format == DateFormat::as_source ? SortValue() : io::sort_value(value, io::ValueType::date);
-    if (const auto* millis = std::get_if<std::int64_t>(&date)) {
-        json.value(format == DateFormat::epoch_millis   ? std::to_string(*millis)
-                   : format == DateFormat::epoch_second ? seconds_text(*millis)
-                                                        : io::format_date(*millis));
-        return;
+void write_leaf(JsonWriter& json, const document::Value& value, const ValueFormat* format,
+                io::ValueType type) {
+    if (format != nullptr) {
+        if (const auto shown = formatted(value, *format, type)) return json.value(*shown);
     }
     std::string text;
     document::write_json(value, text);
     json.raw(text);
+}
+
+/// Dates and numbers have formats.
+void check_format(const std::string& field, io::ValueType type) {
+    static constexpr std::array<std::pair<io::ValueType, const char*>, 4> without{
+        {{io::ValueType::keyword, "keyword"},
+         {io::ValueType::text, "text"},
+         {io::ValueType::boolean, "boolean"},
+         {io::ValueType::vector, "dense_vector"}}};
+    for (const auto& [one, name] : without) {
+        if (one == type)
+            throw illegal_argument("Field [" + field + "] of type [" + name +
+                                   "] doesn't support formats.");
+    }
 }
 
 void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
@@ -131,29 +153,40 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
     const SearchBody parsed{std::string(source)};
     Leaves leaves;
     gather(document::Value::object(&parsed.root()), "", leaves);
-    struct Shown {
+    struct Values {
         const std::vector<document::Value>* values;
-        DateFormat format;
+        const ValueFormat* format;
+        io::ValueType type;
     };
-    std::map<std::string, Shown> shown;
+    std::map<std::string, std::vector<Values>> shown;
     const auto show = [&](const std::string& path, const std::vector<document::Value>& values,
-                          DateFormat format) {
-        const bool is_date = snapshot.field(path).type == io::ValueType::date;
-        shown[path] = {&values, is_date ? format : DateFormat::as_source};
+                          const ShownField& field, bool by_name) {
+        const io::ValueType type = snapshot.field(path).type;
+        if (field.format && by_name) check_format(path, type);
+        const bool has_format = type == io::ValueType::date || type == io::ValueType::long_number ||
+                                type == io::ValueType::float_number;
+        const Values one{&values, has_format ? field.format.get() : nullptr, type};
+        std::vector<Values>& all = shown[path];
+        // Named again without a format, it is the same.
+        if (all.empty() || one.format != nullptr) all.push_back(one);
     };
     for (const ShownField& field : fields) {
         for (const auto& [path, values] : leaves) {
-            if (matches_wildcard(field.pattern, path)) show(path, values, field.format);
+            if (matches_wildcard(field.pattern, path))
+                show(path, values, field, path == field.pattern);
         }
         const auto base = leaves.find(snapshot.field(field.pattern).path);
-        if (base != leaves.end()) show(field.pattern, base->second, field.format);
+        if (base != leaves.end() && base->first != field.pattern)
+            show(field.pattern, base->second, field, true);
     }
     if (shown.empty()) return;
     json.member_object("fields", [&] {
-        for (const auto& [path, one] : shown) {
-            json.member_array(path, [&json, &one = one] {
-                for (const document::Value& value : *one.values)
-                    write_leaf(json, value, one.format);
+        for (const auto& [path, all] : shown) {
+            json.member_array(path, [&json, &all = all] {
+                for (const Values& one : all) {
+                    for (const document::Value& value : *one.values)
+                        write_leaf(json, value, one.format, one.type);
+                }
             });
         }
     });
@@ -248,8 +281,8 @@ void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot
                             document->source);
         if (!hit.sort.empty()) {
             json.member_array("sort", [&] {
-                for (const SortValue& value : hit.sort)
-                    write_sort_value(json, value);
+                for (std::size_t i = 0; i < hit.sort.size(); ++i)
+                    write_sort_value(json, hit.sort[i], sort_format(request, snapshot, i));
             });
         }
         if (names != nullptr) write_names(json, *names, request.with_name_scores);

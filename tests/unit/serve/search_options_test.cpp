@@ -178,6 +178,50 @@ TEST_F(SearchOptions, ScrollsAreNotCachedAndNamedByTheBodyFirst) {
     EXPECT_EQ(closed.body, R"({"succeeded":true,"num_freed":1})");
 }
 
+TEST_F(SearchOptions, AllThatIsWrongWithAScrollIsTold) {
+    EXPECT_THAT(ask(400, "?scroll=1m&size=0&from=2"),
+                AllOf(HasSubstr("1: using [from] is not allowed in a scroll context;"),
+                      HasSubstr("2: [size] cannot be [0] in a scroll context;")));
+}
+
+TEST_F(SearchOptions, NumbersAreShownByTheirFormat) {
+    put("sums", "1", R"({"n":1234567.891,"k":0.5,"i":7,"neg":-0.126})");
+    const auto shown = [&](const std::string& field, const std::string& format) {
+        const std::string response = ask(200, "",
+                                         R"({"_source":false,"docvalue_fields":[{"field":")" +
+                                             field + R"(","format":")" + format + R"("}]})",
+                                         "/sums/_search");
+        const std::size_t at = response.find(":[\"", response.find("fields")) + 3;
+        return response.substr(at, response.find('"', at) - at);
+    };
+    EXPECT_EQ(shown("n", "#,##0.00"), "1,234,567.89");
+    EXPECT_EQ(shown("n", "#"), "1234568");
+    EXPECT_EQ(shown("k", "#.0"), ".5");
+    EXPECT_EQ(shown("k", "0.###"), "0.5");
+    EXPECT_EQ(shown("k", "0%"), "50%");
+    EXPECT_EQ(shown("i", "000.0 kg"), "007.0 kg");
+    EXPECT_EQ(shown("neg", "0.##"), "-0.13");
+    EXPECT_EQ(shown("neg", "#"), "0");
+}
+
+TEST_F(SearchOptions, SortedDatesAreShownAndTakenByTheirFormat) {
+    put("days", "a", R"({"at":"2021-02-11T08:30:04.828Z","n":3})");
+    put("days", "b", R"({"at":"2021-06-11T04:30:00Z","n":4})");
+    const auto sorted = [](const std::string& format, const std::string& after) {
+        return R"({"sort":[{"at":{"order":"asc","format":")" + format + R"("}}])" +
+               (after.empty() ? "" : R"(,"search_after":[")" + after + "\"]") + "}";
+    };
+    EXPECT_THAT(ask(200, "", sorted("strict_date_optional_time", ""), "/days/_search"),
+                HasSubstr(R"("sort":["2021-02-11T08:30:04.828Z"])"));
+    EXPECT_THAT(
+        ask(200, "", sorted("dd.MM.yyyy", "11.02.2021"), "/days/_search"),
+        AllOf(HasSubstr(R"("sort":["11.02.2021"])"), HasSubstr(R"("sort":["11.06.2021"])")));
+    EXPECT_THAT(ask(400, "", sorted("dd.MM.yyyy", "2021-02-11"), "/days/_search"),
+                HasSubstr("failed to parse date field [2021-02-11] with format [dd.MM.yyyy]"));
+    EXPECT_THAT(ask(200, "", R"({"sort":[{"n":{"format":"yyyy"}}]})", "/days/_search"),
+                HasSubstr(R"("sort":[3])"));
+}
+
 TEST_F(SearchOptions, PlacesOfDocumentsOrderOnlyOneState) {
     EXPECT_THAT(ask(400, "", R"({"sort":["_shard_doc"],"search_after":[0]})"),
                 HasSubstr("[_shard_doc] sort field cannot be used without [point in time]"));
