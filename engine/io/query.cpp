@@ -8,14 +8,15 @@ namespace penstock::io {
 
 using document::Value;
 
-Query::Query(std::shared_ptr<const QueryNode> root, std::vector<NamedNode> named)
-    : root_(std::move(root)), named_(std::move(named)) {}
+Query::Query(std::shared_ptr<const QueryNode> root, std::vector<NamedNode> named,
+             std::size_t most_terms)
+    : root_(std::move(root)), named_(std::move(named)), most_terms_(most_terms) {}
 Query::~Query() = default;
 
 std::shared_ptr<const Query> Query::parse(Value value, const QueryOptions& options) {
     QueryParser parser(options);
     NodePtr root = parser.node(value);
-    return std::make_shared<Query>(std::move(root), parser.take_named());
+    return std::make_shared<Query>(std::move(root), parser.take_named(), parser.most_terms());
 }
 
 std::shared_ptr<const Query> Query::parse(std::string_view json, QueryOptions options) {
@@ -51,7 +52,8 @@ std::shared_ptr<const Query> Query::filtered(std::shared_ptr<const Query> query,
     BoolClauses both;
     both.must.push_back(query ? query->share() : make_all());
     both.filter.push_back(make_bool(std::move(any)));
-    return std::make_shared<Query>(make_bool(std::move(both)), std::move(named));
+    return std::make_shared<Query>(make_bool(std::move(both)), std::move(named),
+                                   query ? query->most_terms() : 0);
 }
 
 }  // namespace penstock::io

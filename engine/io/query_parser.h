@@ -23,6 +23,8 @@ class QueryParser {
     NodePtr node(document::Value value);
     /// The content of a `knn` section.
     NodePtr knn(document::Value value);
+    /// Of the terms query that has most of them.
+    std::size_t most_terms() const { return most_terms_; }
     /// Of what was read, the parts with a `_name`.
     std::vector<NamedNode> take_named() { return std::exchange(named_, {}); }
 
@@ -88,7 +90,10 @@ class QueryParser {
     std::vector<Operand> listed_terms(const Member& field) const;
     std::vector<Operand> looked_up_terms(const Member& field) const;
     NodePtr range(const Member& query);
-    DateOptions range_dates(const Object& options) const;
+    /// `reader`: of a format that is no usual one.
+    DateOptions range_dates(const Object& options, DateReader& reader) const;
+    DateReader date_reader(const Member& option) const;
+    Operand bound(const Member& option, const DateOptions& dates, const DateReader& reader) const;
     NodePtr exists(const Member& query);
     NodePtr ids(const Member& query);
     NodePtr prefix(const Member& query);
@@ -116,6 +121,7 @@ class QueryParser {
     DateOptions dates_;
     document::Arena arena_;  ///< of what is read without its name
     std::vector<NamedNode> named_;
+    std::size_t most_terms_ = 0;
     std::size_t depth_ = 0;
     bool in_nested_ = false;  ///< conditions are met by objects, not by documents
 };

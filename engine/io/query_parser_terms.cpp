@@ -49,6 +49,7 @@ NodePtr QueryParser::terms(const Member& query) {
                          "The number of terms [" + std::to_string(values.size()) +
                              "] used in the Terms Query request has exceeded the allowed "
                              "maximum of [65536]");
+    most_terms_ = std::max(most_terms_, values.size());
     return make_terms(std::string(field.key()), std::move(values), false, factor);
 }
 
@@ -97,16 +98,17 @@ NodePtr QueryParser::range(const Member& query) {
         fail("[range] query malformed, no start_object after field name", field);
     RangeClause clause;
     clause.field = field.key();
-    const DateOptions dates = range_dates(field.value.as_object());
+    DateReader reader;
+    const DateOptions dates = range_dates(field.value.as_object(), reader);
     for (const Member& option : field.value.as_object()) {
         const std::string_view name = option.key();
         const bool lower = name == "gt" || name == "gte" || name == "from";
         const bool upper = name == "lt" || name == "lte" || name == "to";
         if (lower && !option.value.is_null()) {
-            clause.lower = Operand(option.value, dates);
+            clause.lower = bound(option, dates, reader);
             clause.include_lower = name != "gt";
         } else if (upper && !option.value.is_null()) {
-            clause.upper = Operand(option.value, dates);
+            clause.upper = bound(option, dates, reader);
             clause.include_upper = name != "lt";
         } else if (name == "include_lower") {
             clause.include_lower = flag(option);
@@ -121,7 +123,32 @@ NodePtr QueryParser::range(const Member& query) {
     return make_range(std::move(clause));
 }
 
-DateOptions QueryParser::range_dates(const Object& options) const {
+DateReader QueryParser::date_reader(const Member& option) const {
+    const std::string format = query_text_of(option.value);
+    if (!options_.date_reader)
+        fail("[range] query does not support the format [" + format + "]", option);
+    try {
+        return options_.date_reader(format);
+    } catch (const Error& problem) {
+        fail(problem.what(), option);
+    }
+}
+
+/// Of a date in the range's own format; date mathematics stays as it is.
+Operand QueryParser::bound(const Member& option, const DateOptions& dates,
+                           const DateReader& reader) const {
+    if (!reader) return Operand(option.value, dates);
+    const std::string text = query_text_of(option.value);
+    if (text.starts_with("now")) return Operand(text, dates);
+    const std::size_t math = std::min(text.find("||"), text.size());
+    const auto date = reader(std::string_view(text).substr(0, math));
+    if (!date)
+        throw QueryError("parse_exception", "failed to parse date field [" + text +
+                                                "] with the format of the range query");
+    return Operand(*date + text.substr(math), dates);
+}
+
+DateOptions QueryParser::range_dates(const Object& options, DateReader& reader) const {
     DateOptions dates = dates_;
     for (const Member& option : options) {
         const std::string value = query_text_of(option.value);
@@ -140,12 +167,14 @@ DateOptions QueryParser::range_dates(const Object& options) const {
                                                                "date",
                                                                "strict_date_time"};
             std::string_view rest = value;
+            bool all_known = true;
             while (!rest.empty()) {
                 const std::size_t end = std::min(rest.find("||"), rest.size());
-                if (std::find(known.begin(), known.end(), rest.substr(0, end)) == known.end())
-                    fail("[range] query does not support the format [" + value + "]", option);
+                all_known = all_known && std::find(known.begin(), known.end(),
+                                                   rest.substr(0, end)) != known.end();
                 rest.remove_prefix(std::min(end + 2, rest.size()));
             }
+            if (!all_known) reader = date_reader(option);
         }
     }
     return dates;

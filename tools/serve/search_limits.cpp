@@ -43,6 +43,16 @@ void check_fields(std::size_t limit, const SearchRequest& request) {
         "setting.");
 }
 
+void check_terms(std::size_t limit, const io::Query* query) {
+    if (query == nullptr || query->most_terms() <= limit) return;
+    throw illegal_argument(
+        "The number of terms [" + std::to_string(query->most_terms()) +
+        "] used in the Terms Query request has exceeded the allowed maximum of [" +
+        std::to_string(limit) +
+        "]. This maximum can be set by changing the [index.max_terms_count] "
+        "index level setting.");
+}
+
 void check_slices(std::size_t limit, const SearchRequest& request) {
     if (!request.slice || request.slice->max <= limit) return;
     throw illegal_argument(
@@ -59,6 +69,8 @@ void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
     for (const io::SearchPart& part : parts) {
         const auto metadata = node.indices->readable(part.snapshot->index());
         const FlatSettings settings = metadata ? settings_of(metadata->settings) : FlatSettings();
+        check_terms(number_of(settings, "index.max_terms_count", 65'536),
+                    request.retriever.search.query.get());
         check_slices(number_of(settings, "index.max_slices_per_scroll", 1024), request);
         check_window(number_of(settings, "index.max_result_window", 10'000), request);
         check_fields(number_of(settings, "index.max_docvalue_fields_search", 100), request);

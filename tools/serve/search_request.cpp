@@ -6,6 +6,7 @@
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/date_pattern.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/search_parameters.h"
 
@@ -222,6 +223,11 @@ class Parser {
            std::int64_t now_millis, const io::TermsLoader& load_terms)
         : body_(body) {
         options_.load_terms = load_terms;
+        options_.date_reader = [](std::string_view format) -> io::DateReader {
+            return [pattern = DatePattern(format)](std::string_view date) {
+                return pattern.iso(date);
+            };
+        };
         options_.text = body.text();
         options_.now_millis = now_millis;
         options_.embed = [&embeddings](std::string_view model, std::string_view text) {

@@ -222,6 +222,41 @@ TEST_F(SearchOptions, SortedDatesAreShownAndTakenByTheirFormat) {
                 HasSubstr(R"("sort":[3])"));
 }
 
+TEST_F(SearchOptions, TermsAreAsManyAsTheIndexAllows) {
+    node.indices->create("few", R"({"settings":{"index.max_terms_count":2}})");
+    put("few", "1", R"({"n":1})");
+    EXPECT_THAT(ask(200, "", R"({"query":{"terms":{"n":[1,2]}}})", "/few/_search"),
+                HasSubstr(R"("value":1)"));
+    EXPECT_THAT(
+        ask(400, "", R"({"query":{"bool":{"filter":{"terms":{"n":[1,2,3]}}}}})", "/few/_search"),
+        HasSubstr("The number of terms [3] used in the Terms Query request has exceeded "
+                  "the allowed maximum of [2]"));
+}
+
+TEST_F(SearchOptions, RangesTakeDatesByTheirOwnFormat) {
+    put("days", "a", R"({"at":"2021-02-11T08:30:04.828Z"})");
+    put("days", "b", R"({"at":"2021-06-11T04:30:00Z"})");
+    const auto found = [&](const std::string& bounds) {
+        const std::string response =
+            ask(200, "?size=0", R"({"query":{"range":{"at":{)" + bounds + "}}}}", "/days/_search");
+        return response.substr(response.find("\"value\":") + 8, 1);
+    };
+    EXPECT_EQ(found(R"("format":"dd/MM/yyyy","gte":"11/02/2021","lte":"11/02/2021")"), "1");
+    EXPECT_EQ(found(R"("format":"dd/MM/yyyy","gt":"11/02/2021")"), "1");
+    EXPECT_EQ(found(R"("format":"dd/MM/yyyy||uuuu","gte":2021,"lt":"01/03/2021")"), "1");
+    EXPECT_EQ(
+        found(R"("format":"dd.MM.yyyy HH:mm","gte":"11.02.2021 08:30","lte":"11.02.2021 08:30")"),
+        "1");
+    EXPECT_EQ(found(R"("format":"dd.MM.yyyy","gte":"10.02.2021||+1d","lte":"now")"), "2");
+    EXPECT_EQ(found(R"("format":"dd.MM.yyyy HH","lte":"11.02.2021 09","time_zone":"+02:00")"), "0");
+    EXPECT_THAT(ask(400, "", R"({"query":{"range":{"at":{"format":"dd/MM/yyyy","gte":"2021"}}}})",
+                    "/days/_search"),
+                HasSubstr("failed to parse date field [2021]"));
+    EXPECT_THAT(
+        ask(400, "", R"({"query":{"range":{"at":{"format":"jj","gte":"2021"}}}})", "/days/_search"),
+        HasSubstr("Unknown pattern letter: j"));
+}
+
 TEST_F(SearchOptions, PlacesOfDocumentsOrderOnlyOneState) {
     EXPECT_THAT(ask(400, "", R"({"sort":["_shard_doc"],"search_after":[0]})"),
                 HasSubstr("[_shard_doc] sort field cannot be used without [point in time]"));
