@@ -97,12 +97,31 @@ std::vector<std::string> IndexSnapshot::highlight(const Query& query, std::int64
     return texts;
 }
 
+std::vector<IndexSnapshot::Names> IndexSnapshot::names_of(
+    std::span<const std::shared_ptr<const Query>> queries,
+    const std::shared_ptr<const Query>& visible, std::span<const std::int64_t> seq_nos) {
+    std::vector<Names> names(seq_nos.size());
+    const std::lock_guard lock(impl_->mutex);
+    DocumentView document(impl_->db());
+    for (const auto& query : queries) {
+        for (const NamedNode& named : query->named()) {
+            const MatcherPtr matcher = named.node->prepare(impl_->preparation(true, visible));
+            for (std::size_t i = 0; i < seq_nos.size(); ++i) {
+                double score = 0;
+                document.move_to(seq_nos[i]);
+                if (matcher->match(document, score)) names[i][named.name] = score;
+            }
+        }
+    }
+    return names;
+}
+
 namespace {
 
 /// What has so few documents left to be found that the rest need not be looked at.
 bool stops_early(const DocumentSearch& search, const Matcher& matcher) {
-    return matcher.is_constant() && search.sort.empty() && !search.after && !search.collector &&
-           !search.min_score && !search.post_filter;
+    return matcher.is_constant() && search.terminate_after == 0 && search.sort.empty() &&
+           !search.after && !search.collector && !search.min_score && !search.post_filter;
 }
 
 class DocumentSearcher {
@@ -220,6 +239,7 @@ class DocumentSearcher {
         const PartKeys keys = keys_of(*parts_[part].snapshot);
         if (search_.collector != nullptr) search_.collector->begin(*parts_[part].snapshot);
         DocumentView document(impl.db());
+        left_ = search_.terminate_after;
         const auto visit = [&](std::int64_t seq_no) {
             begun_ = true;
             document.move_to(seq_no);
@@ -227,7 +247,14 @@ class DocumentSearcher {
             if (!matcher->match(document, score)) return;
             double unused = 0;
             if (filter && !filter->match(document, unused)) return;
+            const auto& in_slice = parts_[part].in_slice;
+            if (in_slice && !in_slice(document.id(), document.routing())) return;
+            score *= parts_[part].boost;
             if (search_.min_score && score < *search_.min_score) return;
+            if (search_.terminate_after > 0 && left_-- == 0) {
+                answer_.terminated_early = true;
+                return;
+            }
             if (search_.collector != nullptr)
                 search_.collector->collect(document.source(), document.id());
             if (post && !post->match(document, unused)) return;
@@ -236,19 +263,21 @@ class DocumentSearcher {
                 answer_.max_score = std::max(answer_.max_score.value_or(score), score);
             offer(part, document, score, keys);
         };
-        if (!filter && stops_early(search_, *matcher)) {
+        if (!filter && !parts_[part].in_slice && stops_early(search_, *matcher)) {
             first_ones(impl, *matcher, visit);
         } else if (const DocumentList* candidates = matcher->candidates()) {
-            for (auto next = candidates->begin(); next != candidates->end() && in_time(); ++next)
+            for (auto next = candidates->begin(); next != candidates->end() && goes_on(); ++next)
                 visit(*next);
         } else {
             Statement all = impl.db().query("SELECT seq_no FROM docs ORDER BY seq_no");
-            while (in_time() && all.step())
+            while (goes_on() && all.step())
                 visit(all.integer(0));
         }
     }
 
-    bool in_time() {
+    /// In the part that is searched.
+    bool goes_on() {
+        if (search_.terminate_after > 0 && left_ > search_.terminate_after) return false;
         if (search_.deadline && looks_++ % kBetweenLooks == 0)
             answer_.timed_out = std::chrono::steady_clock::now() >= *search_.deadline;
         return !answer_.timed_out;
@@ -340,13 +369,31 @@ class DocumentSearcher {
         return fields;
     }
 
+    /// Sum, average or median of a document's numbers; missing when it has none.
+    static SortValue combined(DocumentView& document, const IndexSnapshot::FieldUse& use,
+                              SortMode mode) {
+        std::vector<SortValue> values;
+        visit_values(document.source(), use.path, [&](document::Value leaf) {
+            SortValue value = sort_value(leaf, use.type);
+            if (std::holds_alternative<std::int64_t>(value) ||
+                std::holds_alternative<double>(value))
+                values.push_back(std::move(value));
+            return false;
+        });
+        return combined_value(std::move(values), mode);
+    }
+
     SortValue value_of(const SortKey& key, const IndexSnapshot::FieldUse& use, std::size_t part,
                        DocumentView& document, double score) const {
         if (key.kind == SortKey::Kind::score) return score;
         if (key.kind == SortKey::Kind::document)
             return static_cast<std::int64_t>(part << 44U) + document.seq_no();
         if (key.field == "_id") return document.id();
-        const bool largest = key.largest.value_or(key.descending);
+        const SortMode mode =
+            key.mode.value_or(key.descending ? SortMode::largest : SortMode::least);
+        if (mode != SortMode::least && mode != SortMode::largest)
+            return combined(document, use, mode);
+        const bool largest = mode == SortMode::largest;
         SortValue chosen;
         visit_values(document.source(), use.path, [&](document::Value leaf) {
             SortValue value = sort_value(leaf, use.type);
@@ -419,6 +466,7 @@ class DocumentSearcher {
     std::size_t bytes_ = 0;                                     ///< of `best_`
     std::size_t reported_ = 0;
     std::uint64_t looks_ = 0;
+    std::size_t left_ = 0;  ///< to be found until `terminate_after`; wraps when it is passed
     std::set<std::size_t> failed_;  ///< parts
     bool begun_ = false;            ///< documents of the part were looked at
     bool spoiled_ = false;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -47,6 +48,13 @@ class IndexSnapshot {
                                        std::string_view field, bool any_field,
                                        std::string_view before, std::string_view behind);
 
+    /// The names of the queries' conditions that hold for a document, with their scores.
+    using Names = std::map<std::string, double>;
+    /// For each of the documents. `visible`: what the alias lets through; null: all.
+    std::vector<Names> names_of(std::span<const std::shared_ptr<const Query>> queries,
+                                const std::shared_ptr<const Query>& visible,
+                                std::span<const std::int64_t> seq_nos);
+
     struct Impl;
     Impl& impl() { return *impl_; }
 
@@ -61,14 +69,19 @@ struct SortKey {
     std::string field;
     bool descending = false;
     bool missing_first = false;
-    std::optional<SortValue> missing;      ///< taken for a document without the field, as its type
-    std::optional<bool> largest;           ///< of several values; else as the order suits
+    std::optional<SortValue> missing;  ///< taken for a document without the field, as its type
+    std::optional<SortMode>
+        mode;            ///< of several values; else the least or largest, as the order suits
+    std::string format;  ///< of dates, for whoever shows them
     std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
 };
 
 struct SearchPart {
     std::shared_ptr<IndexSnapshot> snapshot;  ///< null: left out of the search
     std::shared_ptr<const Query> filter;      ///< of the alias; null: none
+    double boost = 1;                         ///< by which its scores count more or less
+    /// Whether a document is of the slice that is asked for; null: all are.
+    std::function<bool(const std::string& id, const std::string& routing)> in_slice;
 };
 
 /// Sees every document that matches, in no particular order.
@@ -96,6 +109,8 @@ struct DocumentSearch {
     bool sort_values = true;  ///< false: hits in the documents' own order come without theirs
     std::size_t size = 10;    ///< the best so many
     std::optional<double> min_score;
+    /// Ends when so many documents of a part were found; 0: no limit.
+    std::size_t terminate_after = 0;
     bool scores = false;  ///< wanted although no key sorts by them
     Collector* collector = nullptr;
     /// Goes on with the other parts when one cannot answer; see FoundDocuments::failures.
@@ -116,7 +131,8 @@ struct FoundDocuments {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
-    bool timed_out = false;  ///< at the deadline, before the last document
+    bool timed_out = false;         ///< at the deadline, before the last document
+    bool terminated_early = false;  ///< by `terminate_after`
     /// Of a `partial` search. What was found is of the other parts, unless it is `spoiled`: then a
     /// part failed after some of its documents were found or collected, and the search is to be
     /// made again without those that failed.

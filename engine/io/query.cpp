@@ -8,11 +8,15 @@ namespace penstock::io {
 
 using document::Value;
 
-Query::Query(std::shared_ptr<const QueryNode> root) : root_(std::move(root)) {}
+Query::Query(std::shared_ptr<const QueryNode> root, std::vector<NamedNode> named,
+             std::size_t most_terms)
+    : root_(std::move(root)), named_(std::move(named)), most_terms_(most_terms) {}
 Query::~Query() = default;
 
 std::shared_ptr<const Query> Query::parse(Value value, const QueryOptions& options) {
-    return std::make_shared<Query>(QueryParser(options).node(value));
+    QueryParser parser(options);
+    NodePtr root = parser.node(value);
+    return std::make_shared<Query>(std::move(root), parser.take_named(), parser.most_terms());
 }
 
 std::shared_ptr<const Query> Query::parse(std::string_view json, QueryOptions options) {
@@ -32,18 +36,24 @@ std::shared_ptr<const Query> Query::match_all() {
 }
 
 std::shared_ptr<const Query> Query::knn(Value value, const QueryOptions& options) {
-    return std::make_shared<Query>(QueryParser(options).knn(value));
+    QueryParser parser(options);
+    NodePtr root = parser.knn(value);
+    return std::make_shared<Query>(std::move(root), parser.take_named());
 }
 
 std::shared_ptr<const Query> Query::filtered(std::shared_ptr<const Query> query,
                                              std::vector<std::shared_ptr<const Query>> filters) {
     BoolClauses any;
-    for (const auto& filter : filters)
+    std::vector<NamedNode> named = query ? query->named() : std::vector<NamedNode>();
+    for (const auto& filter : filters) {
         any.should.push_back(filter->share());
+        named.insert(named.end(), filter->named().begin(), filter->named().end());
+    }
     BoolClauses both;
     both.must.push_back(query ? query->share() : make_all());
     both.filter.push_back(make_bool(std::move(any)));
-    return std::make_shared<Query>(make_bool(std::move(both)));
+    return std::make_shared<Query>(make_bool(std::move(both)), std::move(named),
+                                   query ? query->most_terms() : 0);
 }
 
 }  // namespace penstock::io

@@ -288,11 +288,11 @@ NodePtr parse_lucene(std::string_view text, const SyntaxOptions& options) {
     return LuceneParser(text, options).run();
 }
 
-std::shared_ptr<const Query> Query::from_text(std::string_view text, std::string_view default_field,
-                                              bool all_words) {
+std::shared_ptr<const Query> Query::from_text(std::string_view text, const QueryTextOptions& how) {
     SyntaxOptions options;
-    if (!default_field.empty()) options.fields = {weighted_field(default_field)};
-    options.all_words = all_words;
+    if (!how.default_field.empty()) options.fields = {weighted_field(how.default_field)};
+    options.all_words = how.all_words;
+    options.lenient = how.lenient;
     options.dates.now_millis = std::chrono::duration_cast<std::chrono::milliseconds>(
                                    std::chrono::system_clock::now().time_since_epoch())
                                    .count();

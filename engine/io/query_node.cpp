@@ -357,7 +357,10 @@ class ExistsNode final : public QueryNode {
     ExistsNode(std::string field, double boost) : field_(std::move(field)), boost_(boost) {}
 
     MatcherPtr prepare(const Preparation& preparation) const override {
-        if (field_ == "_id" || field_ == "_index" || field_ == "_source")
+        if (field_ == "_source")
+            throw QueryError("query_shard_exception",
+                             "failed to create query: The _source field is not searchable");
+        if (field_ == "_id" || field_ == "_index" || field_ == "_seq_no" || field_ == "_version")
             return std::make_unique<AllMatcher>(boost_);
         if (field_ == "_routing") {
             return std::make_unique<MetaMatcher>(

@@ -59,7 +59,11 @@ NodePtr QueryParser::node(Value value) {
 
 NodePtr QueryParser::knn(Value value) {
     if (!value.is_object()) fail("[knn] must be an object", value);
-    return knn_of(value.as_object(), "knn");
+    std::optional<std::string> name;
+    const Member plain = without_name({nullptr, 0, 0, value}, name);
+    NodePtr made = knn_of(plain.value.as_object(), "knn", true);
+    if (name) named_.push_back({std::move(*name), made});
+    return made;
 }
 
 NodePtr QueryParser::by_name(const Member& member) {
@@ -95,7 +99,7 @@ NodePtr QueryParser::by_name(const Member& member) {
         fail("[" + std::string(name) + "] query malformed, no start_object after query name",
              member);
     for (const auto& [known, method] : methods) {
-        if (known == name) return (this->*method)(member);
+        if (known == name) return named(member, method);
     }
     constexpr std::array<std::string_view, 24> elsewhere = {
         "fuzzy",         "regexp",           "function_score", "script_score", "script",
@@ -106,6 +110,40 @@ NodePtr QueryParser::by_name(const Member& member) {
     if (std::find(elsewhere.begin(), elsewhere.end(), name) != elsewhere.end())
         fail("query [" + std::string(name) + "] is not supported by the embedded index", member);
     fail("unknown query [" + std::string(name) + "]", member);
+}
+
+NodePtr QueryParser::named(const Member& member, Method method) {
+    const std::size_t before = named_.size();
+    std::optional<std::string> name;
+    NodePtr made = (this->*method)(without_name(member, name));
+    // What is inside of these is no condition on the document that is found.
+    constexpr std::array<std::string_view, 3> elsewhere = {"nested", "has_parent", "has_child"};
+    if (std::find(elsewhere.begin(), elsewhere.end(), member.key()) != elsewhere.end())
+        named_.resize(before);
+    if (name) named_.push_back({std::move(*name), made});
+    return made;
+}
+
+document::Member QueryParser::without_name(const Member& member, std::optional<std::string>& name) {
+    if (!member.value.is_object()) return member;
+    const Object& options = member.value.as_object();
+    auto* rest = arena_.make<Object>();
+    bool found = false;
+    for (const Member& option : options) {
+        if (option.key() == "_name") {
+            name = query_text_of(option.value);
+            found = true;
+            continue;
+        }
+        Value value = option.value;
+        const bool is_field = value.is_object() && value.as_object().find("_name") != Object::npos;
+        if (is_field) value = without_name(option, name).value;
+        found = found || is_field;
+        rest->push_back(option.name(), value, arena_);
+    }
+    Member plain = member;
+    if (found) plain.value = Value::object(rest);
+    return plain;
 }
 
 void QueryParser::fail(const std::string& reason, std::string_view at) const {
@@ -335,10 +373,18 @@ NodePtr QueryParser::knn_member(const Member& query) {
             "[knn] must be the whole query of [nested]: the embedded index does not tell "
             "which object it found",
             query);
-    return knn_of(query.value.as_object(), "knn");
+    return knn_of(query.value.as_object(), "knn", false);
 }
 
-NodePtr QueryParser::knn_of(const Object& options, std::string_view name) {
+/// The section of a search finds as many as the search shows. A query finds all of its candidates:
+/// half as many again where it does not say so itself.
+std::size_t QueryParser::default_k(std::size_t num_candidates, bool section) const {
+    const std::size_t shown = std::max<std::size_t>(options_.size, 1);
+    if (section) return std::min(shown, kMaxK);
+    return std::min(num_candidates > 0 ? num_candidates : (3 * shown + 1) / 2, kMaxK);
+}
+
+NodePtr QueryParser::knn_of(const Object& options, std::string_view name, bool section) {
     KnnClause clause;
     std::optional<std::size_t> k;
     for (const Member& option : options) {
@@ -369,8 +415,7 @@ NodePtr QueryParser::knn_of(const Object& options, std::string_view name) {
     if (clause.vector.empty())
         throw QueryError("illegal_argument_exception",
                          "either [query_vector_builder] or [query_vector] must be provided");
-    clause.k = k.value_or(
-        clause.num_candidates > 0 ? std::min<std::size_t>(clause.num_candidates, kMaxK) : 10);
+    clause.k = k.value_or(default_k(clause.num_candidates, section));
     if (clause.k < 1) throw QueryError("illegal_argument_exception", "[k] must be greater than 0");
     if (clause.num_candidates > 0 && clause.num_candidates < clause.k)
         throw QueryError("illegal_argument_exception", "[num_candidates] cannot be less than [k]");

@@ -5,8 +5,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "engine/document/arena.h"
 #include "engine/document/value.h"
 #include "engine/io/query.h"
 #include "engine/io/query_node.h"
@@ -21,6 +23,10 @@ class QueryParser {
     NodePtr node(document::Value value);
     /// The content of a `knn` section.
     NodePtr knn(document::Value value);
+    /// Of the terms query that has most of them.
+    std::size_t most_terms() const { return most_terms_; }
+    /// Of what was read, the parts with a `_name`.
+    std::vector<NamedNode> take_named() { return std::exchange(named_, {}); }
 
   private:
     using Member = document::Member;
@@ -29,6 +35,9 @@ class QueryParser {
 
     using Method = NodePtr (QueryParser::*)(const Member&);
     NodePtr by_name(const Member& member);
+    NodePtr named(const Member& member, Method method);
+    /// The same without a `_name`, which may stand among the options or among those of the field.
+    Member without_name(const Member& member, std::optional<std::string>& name);
 
     // ---- Errors
 
@@ -78,8 +87,13 @@ class QueryParser {
     unsigned simple_flags(const Member& option) const;
     NodePtr term(const Member& query);
     NodePtr terms(const Member& query);
+    std::vector<Operand> listed_terms(const Member& field) const;
+    std::vector<Operand> looked_up_terms(const Member& field) const;
     NodePtr range(const Member& query);
-    DateOptions range_dates(const Object& options) const;
+    /// `reader`: of a format that is no usual one.
+    DateOptions range_dates(const Object& options, DateReader& reader) const;
+    DateReader date_reader(const Member& option) const;
+    Operand bound(const Member& option, const DateOptions& dates, const DateReader& reader) const;
     NodePtr exists(const Member& query);
     NodePtr ids(const Member& query);
     NodePtr prefix(const Member& query);
@@ -97,13 +111,17 @@ class QueryParser {
     void check_join_place(const Member& query) const;
     std::size_t children(const Member& option) const;
     NodePtr knn_member(const Member& query);
-    NodePtr knn_of(const Object& options, std::string_view name);
+    std::size_t default_k(std::size_t num_candidates, bool section) const;
+    NodePtr knn_of(const Object& options, std::string_view name, bool section);
     std::size_t count(const Member& option) const;
     std::vector<float> vector(const Member& option) const;
     std::vector<float> built_vector(const Member& option) const;
 
     const QueryOptions& options_;
     DateOptions dates_;
+    document::Arena arena_;  ///< of what is read without its name
+    std::vector<NamedNode> named_;
+    std::size_t most_terms_ = 0;
     std::size_t depth_ = 0;
     bool in_nested_ = false;  ///< conditions are met by objects, not by documents
 };

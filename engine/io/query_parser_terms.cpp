@@ -22,7 +22,7 @@ NodePtr QueryParser::term(const Member& query) {
         const Object& options = value.as_object();
         value = Value();
         for (const Member& option : options) {
-            if (option.key() == "value") {
+            if (option.key() == "value" || option.key() == "term") {
                 value = option.value;
             } else if (option.key() == "boost") {
                 factor = boost(option);
@@ -40,20 +40,56 @@ NodePtr QueryParser::term(const Member& query) {
 NodePtr QueryParser::terms(const Member& query) {
     double factor = 1;
     const Member& field = field_of(query, &factor);
-    if (field.value.is_object()) fail("[terms] query does not support terms lookup", field);
-    if (!field.value.is_array()) fail("[terms] query requires an array of values", field);
-    if (field.value.as_array().size() > kMaxTerms)
+    if (!field.value.is_object() && !field.value.is_array())
+        fail("[terms] query requires an array of values", field);
+    std::vector<Operand> values =
+        field.value.is_object() ? looked_up_terms(field) : listed_terms(field);
+    if (values.size() > kMaxTerms)
         throw QueryError("illegal_argument_exception",
-                         "The number of terms [" + std::to_string(field.value.as_array().size()) +
+                         "The number of terms [" + std::to_string(values.size()) +
                              "] used in the Terms Query request has exceeded the allowed "
                              "maximum of [65536]");
+    most_terms_ = std::max(most_terms_, values.size());
+    return make_terms(std::string(field.key()), std::move(values), false, factor);
+}
+
+std::vector<Operand> QueryParser::listed_terms(const Member& field) const {
     std::vector<Operand> values;
     for (const Value& value : field.value.as_array()) {
         if (value.is_null())
             throw QueryError("illegal_argument_exception", "No value specified for terms query");
         values.emplace_back(value, dates_);
     }
-    return make_terms(std::string(field.key()), std::move(values), false, factor);
+    return values;
+}
+
+std::vector<Operand> QueryParser::looked_up_terms(const Member& field) const {
+    TermsLookup lookup;
+    for (const Member& option : field.value.as_object()) {
+        const std::string_view name = option.key();
+        if (name == "index") {
+            lookup.index = query_text_of(option.value);
+        } else if (name == "id") {
+            lookup.id = query_text_of(option.value);
+        } else if (name == "path") {
+            lookup.path = query_text_of(option.value);
+        } else if (name == "routing") {
+            lookup.routing = query_text_of(option.value);
+        } else {
+            unsupported("terms", option);
+        }
+    }
+    for (const auto& [name, value] :
+         {std::pair("index", &lookup.index), {"id", &lookup.id}, {"path", &lookup.path}}) {
+        if (value->empty())
+            throw QueryError(
+                "illegal_argument_exception",
+                std::string("[terms] query lookup element requires specifying the ") + name + ".");
+    }
+    if (!options_.load_terms) fail("[terms] query does not support terms lookup here", field);
+    std::vector<Operand> values;
+    options_.load_terms(lookup, [&](Value value) { values.emplace_back(value, dates_); });
+    return values;
 }
 
 NodePtr QueryParser::range(const Member& query) {
@@ -62,16 +98,17 @@ NodePtr QueryParser::range(const Member& query) {
         fail("[range] query malformed, no start_object after field name", field);
     RangeClause clause;
     clause.field = field.key();
-    const DateOptions dates = range_dates(field.value.as_object());
+    DateReader reader;
+    const DateOptions dates = range_dates(field.value.as_object(), reader);
     for (const Member& option : field.value.as_object()) {
         const std::string_view name = option.key();
         const bool lower = name == "gt" || name == "gte" || name == "from";
         const bool upper = name == "lt" || name == "lte" || name == "to";
         if (lower && !option.value.is_null()) {
-            clause.lower = Operand(option.value, dates);
+            clause.lower = bound(option, dates, reader);
             clause.include_lower = name != "gt";
         } else if (upper && !option.value.is_null()) {
-            clause.upper = Operand(option.value, dates);
+            clause.upper = bound(option, dates, reader);
             clause.include_upper = name != "lt";
         } else if (name == "include_lower") {
             clause.include_lower = flag(option);
@@ -86,7 +123,32 @@ NodePtr QueryParser::range(const Member& query) {
     return make_range(std::move(clause));
 }
 
-DateOptions QueryParser::range_dates(const Object& options) const {
+DateReader QueryParser::date_reader(const Member& option) const {
+    const std::string format = query_text_of(option.value);
+    if (!options_.date_reader)
+        fail("[range] query does not support the format [" + format + "]", option);
+    try {
+        return options_.date_reader(format);
+    } catch (const Error& problem) {
+        fail(problem.what(), option);
+    }
+}
+
+/// Of a date in the range's own format; date mathematics stays as it is.
+Operand QueryParser::bound(const Member& option, const DateOptions& dates,
+                           const DateReader& reader) const {
+    if (!reader) return Operand(option.value, dates);
+    const std::string text = query_text_of(option.value);
+    if (text.starts_with("now")) return Operand(text, dates);
+    const std::size_t math = std::min(text.find("||"), text.size());
+    const auto date = reader(std::string_view(text).substr(0, math));
+    if (!date)
+        throw QueryError("parse_exception", "failed to parse date field [" + text +
+                                                "] with the format of the range query");
+    return Operand(*date + text.substr(math), dates);
+}
+
+DateOptions QueryParser::range_dates(const Object& options, DateReader& reader) const {
     DateOptions dates = dates_;
     for (const Member& option : options) {
         const std::string value = query_text_of(option.value);
@@ -105,12 +167,14 @@ DateOptions QueryParser::range_dates(const Object& options) const {
                                                                "date",
                                                                "strict_date_time"};
             std::string_view rest = value;
+            bool all_known = true;
             while (!rest.empty()) {
                 const std::size_t end = std::min(rest.find("||"), rest.size());
-                if (std::find(known.begin(), known.end(), rest.substr(0, end)) == known.end())
-                    fail("[range] query does not support the format [" + value + "]", option);
+                all_known = all_known && std::find(known.begin(), known.end(),
+                                                   rest.substr(0, end)) != known.end();
                 rest.remove_prefix(std::min(end + 2, rest.size()));
             }
+            if (!all_known) reader = date_reader(option);
         }
     }
     return dates;

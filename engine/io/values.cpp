@@ -217,6 +217,55 @@ SortValue sort_value(Value leaf, ValueType type) {
     }
 }
 
+namespace {
+
+/// As Java's Math.round.
+std::int64_t rounded(double number) {
+    const double whole = std::floor(number + 0.5);
+    if (whole >= 9223372036854775807.0) return std::numeric_limits<std::int64_t>::max();
+    if (whole <= -9223372036854775808.0) return std::numeric_limits<std::int64_t>::min();
+    return static_cast<std::int64_t>(whole);
+}
+
+/// The mean of the two in the middle, or the one; both are in order.
+double middle(const std::vector<SortValue>& numbers) {
+    const std::size_t half = numbers.size() / 2;
+    const double upper = as_double(numbers[half]);
+    return numbers.size() % 2 == 1 ? upper : (as_double(numbers[half - 1]) + upper) / 2;
+}
+
+SortValue combined_wholes(const std::vector<SortValue>& numbers, SortMode mode) {
+    if (mode == SortMode::median) {
+        if (numbers.size() % 2 == 1) return numbers[numbers.size() / 2];
+        return rounded(middle(numbers));
+    }
+    std::uint64_t sum = 0;
+    for (const SortValue& number : numbers)
+        sum += static_cast<std::uint64_t>(std::get<std::int64_t>(number));
+    const auto total = static_cast<std::int64_t>(sum);
+    if (mode == SortMode::sum) return total;
+    return rounded(static_cast<double>(total) / static_cast<double>(numbers.size()));
+}
+
+}  // namespace
+
+SortValue combined_value(std::vector<SortValue> numbers, SortMode mode) {
+    if (numbers.empty()) return {};
+    std::sort(numbers.begin(), numbers.end(),
+              [](const SortValue& a, const SortValue& b) { return std::is_lt(compare(a, b)); });
+    if (mode == SortMode::least) return numbers.front();
+    if (mode == SortMode::largest) return numbers.back();
+    const bool whole = std::all_of(numbers.begin(), numbers.end(), [](const SortValue& number) {
+        return std::holds_alternative<std::int64_t>(number);
+    });
+    if (whole) return combined_wholes(numbers, mode);
+    if (mode == SortMode::median) return middle(numbers);
+    double sum = 0;
+    for (const SortValue& number : numbers)
+        sum += as_double(number);
+    return mode == SortMode::sum ? sum : sum / static_cast<double>(numbers.size());
+}
+
 SortValue sort_value(const SortValue& value, ValueType type) {
     if (type == ValueType::unknown) return value;
     if (const auto* text = std::get_if<std::string>(&value))

@@ -48,6 +48,12 @@ std::strong_ordering compare(const SortValue& a, const SortValue& b);
 /// none of that type.
 SortValue sort_value(document::Value leaf, ValueType type);
 
+/// How several numbers become one.
+enum class SortMode { least, largest, sum, average, median };
+/// Of numbers alone; missing when there is none. Whole numbers give a whole one, as Java counts:
+/// sums that are too large wrap around.
+SortValue combined_value(std::vector<SortValue> numbers, SortMode mode);
+
 /// A value from elsewhere (of a request) as one of that type; missing when it is none.
 SortValue sort_value(const SortValue& value, ValueType type);
 

@@ -266,6 +266,17 @@ bool is_too_wide(const Request& request, unsigned privileges,
     });
 }
 
+/// An alias by which a pattern reaches nothing but indices that it reaches by their own names.
+bool adds_nothing(const Node& node, const Request& request, unsigned privileges,
+                  const std::string& name, const std::string& pattern) {
+    if (node.indices->exists(name)) return false;
+    const std::vector<std::string> indices = node.indices->expand(name);
+    return std::all_of(indices.begin(), indices.end(), [&](const std::string& index) {
+        return fits_pattern(pattern, index) &&
+               request.principal->permissions.allows(privileges, index);
+    });
+}
+
 /// An expression as the principal means it: a pattern that is wider than its rights reaches only
 /// what it may use, as in Elasticsearch. Then names stand for patterns, of indices and of aliases.
 std::string narrowed(const Node& node, const Request& request, unsigned privileges,
@@ -289,7 +300,8 @@ std::string narrowed(const Node& node, const Request& request, unsigned privileg
             after_pattern = true;
             for (std::string& name :
                  node.indices->names_like(part, options, grants_by_alias(privileges))) {
-                if (request.principal->permissions.allows(privileges, name))
+                if (request.principal->permissions.allows(privileges, name) &&
+                    !adds_nothing(node, request, privileges, name, part))
                     names.push_back(std::move(name));
             }
         } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -20,6 +21,8 @@ constexpr char kOpen = '\1';
 constexpr char kClose = '\2';
 
 std::string first_text(const Member& option) {
+    if (option.value.is_array() && option.value.as_array().empty())
+        throw illegal_argument("pre_tags or post_tags must not be empty");
     if (option.value.is_string()) return std::string(option.value.as_string());
     if (option.value.is_array() && !option.value.as_array().empty() &&
         option.value.as_array()[0].is_string())
@@ -34,6 +37,18 @@ std::size_t number(const Member& option) {
     return static_cast<std::size_t>(option.value.as_integer());
 }
 
+/// A number, or one in a string; -1 is what the index allows.
+std::size_t analyzed_offset(const Member& option) {
+    const std::string text =
+        option.value.is_string() ? std::string(option.value.as_string()) : json_text(option.value);
+    if (text == "-1") return SIZE_MAX;
+    std::size_t offset = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), offset);
+    if (problem != std::errc() || end != text.data() + text.size() || offset == 0)
+        throw illegal_argument("[max_analyzed_offset] must be a positive integer, or -1");
+    return offset;
+}
+
 bool encodes_html(const Member& option) {
     const std::string name =
         option.value.is_string() ? std::string(option.value.as_string()) : json_text(option.value);
@@ -42,7 +57,7 @@ bool encodes_html(const Member& option) {
     return name == "html";
 }
 
-bool read_option(const Member& option, HighlightField& field) {
+bool read_option(const Member& option, HighlightField& field, const io::QueryOptions& options) {
     const std::string_view name = option.key();
     if (name == "pre_tags") {
         field.before = first_text(option);
@@ -56,30 +71,29 @@ bool read_option(const Member& option, HighlightField& field) {
         field.no_match_size = number(option);
     } else if (name == "require_field_match") {
         field.require_field_match = !option.value.is_boolean() || option.value.as_boolean();
+    } else if (name == "highlight_query") {
+        field.query = io::Query::parse(option.value, options);
+    } else if (name == "max_analyzed_offset") {
+        field.max_offset = analyzed_offset(option);
     } else if (name == "encoder") {
         field.as_html = encodes_html(option);
     } else {
         // What only says how to find the same words, or where to cut.
-        static constexpr std::array<std::string_view, 8> harmless{"type",
-                                                                  "order",
-                                                                  "boundary_scanner",
-                                                                  "boundary_chars",
-                                                                  "boundary_max_scan",
-                                                                  "fragmenter",
-                                                                  "phrase_limit",
-                                                                  "max_analyzed_offset"};
+        static constexpr std::array<std::string_view, 7> harmless{
+            "type",       "order",       "boundary_scanner", "boundary_chars", "boundary_max_scan",
+            "fragmenter", "phrase_limit"};
         return std::find(harmless.begin(), harmless.end(), name) != harmless.end();
     }
     return true;
 }
 
 void read_field(const std::string& name, Value options, const HighlightField& common,
-                HighlightRequest& request) {
+                const io::QueryOptions& query_options, HighlightRequest& request) {
     HighlightField field = common;
     field.pattern = name;
     if (options.is_object()) {
         for (const Member& option : options.as_object()) {
-            if (!read_option(option, field))
+            if (!read_option(option, field, query_options))
                 throw parsing_error("[highlight_field] unknown field [" +
                                     std::string(option.key()) + "]");
         }
@@ -224,7 +238,7 @@ std::vector<std::string> beginning(std::string_view source, std::string_view pat
 
 }  // namespace
 
-HighlightRequest parse_highlight(Value value) {
+HighlightRequest parse_highlight(Value value, const io::QueryOptions& query_options) {
     if (!value.is_object()) throw parsing_error("[highlight] must be an object");
     HighlightField common;
     const Value* fields = nullptr;
@@ -233,7 +247,7 @@ HighlightRequest parse_highlight(Value value) {
             fields = &option.value;
         } else if (option.key() == "tags_schema") {
             common.before = "<em class=\"hlt1\">";
-        } else if (!read_option(option, common)) {
+        } else if (!read_option(option, common, query_options)) {
             throw parsing_error("[highlight] unknown field [" + std::string(option.key()) + "]");
         }
     }
@@ -241,12 +255,12 @@ HighlightRequest parse_highlight(Value value) {
     if (fields == nullptr) return request;
     if (fields->is_object()) {
         for (const Member& field : fields->as_object())
-            read_field(std::string(field.key()), field.value, common, request);
+            read_field(std::string(field.key()), field.value, common, query_options, request);
     } else if (fields->is_array()) {
         for (const Value& element : fields->as_array()) {
             if (!element.is_object()) throw parsing_error("[highlight] [fields] must hold objects");
             for (const Member& field : element.as_object())
-                read_field(std::string(field.key()), field.value, common, request);
+                read_field(std::string(field.key()), field.value, common, query_options, request);
         }
     }
     return request;
@@ -264,6 +278,7 @@ std::vector<std::string> fragments_of(std::string_view marked, const HighlightFi
             text.push_back(c);
         }
     }
+    std::erase_if(marks, [&](const Mark& mark) { return mark.end > field.max_offset; });
     std::vector<std::string> fragments;
     std::size_t last_end = 0;
     for (std::size_t i = 0; i < marks.size();) {
@@ -295,7 +310,7 @@ std::vector<std::string> fragments_of(std::string_view marked, const HighlightFi
 }
 
 void write_highlight(document::JsonWriter& json, const HighlightRequest& request,
-                     const io::Query& query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
+                     const io::Query* query, io::IndexSnapshot& snapshot, std::int64_t seq_no,
                      std::string_view source) {
     std::vector<std::pair<std::string, std::vector<std::string>>> found;
     for (const HighlightField& field : request.fields) {
@@ -304,8 +319,12 @@ void write_highlight(document::JsonWriter& json, const HighlightRequest& request
             names = snapshot.text_fields(field.pattern);
         for (const std::string& name : names) {
             std::vector<std::string> fragments;
-            for (const std::string& text :
-                 snapshot.highlight(query, seq_no, name, !field.require_field_match, "\1", "\2")) {
+            const io::Query* wanted = field.query ? field.query.get() : query;
+            const std::vector<std::string> texts =
+                wanted == nullptr ? std::vector<std::string>()
+                                  : snapshot.highlight(*wanted, seq_no, name,
+                                                       !field.require_field_match, "\1", "\2");
+            for (const std::string& text : texts) {
                 for (std::string& fragment : fragments_of(text, field)) {
                     if (field.fragments == 0 || fragments.size() < field.fragments)
                         fragments.push_back(std::move(fragment));

@@ -75,10 +75,19 @@ TaskPtr running(const Node& node, const std::string& id_text, ReindexKind kind) 
     return task && task->spec().action == reindex_action(kind) ? task : nullptr;
 }
 
-awaitable<Response> rethrottle(Node& node, Request& request, ReindexKind kind) {
+/// Whatever of the three it is, by whichever of their paths, as in Elasticsearch.
+TaskPtr running(const Node& node, const std::string& id_text) {
+    for (const ReindexKind kind :
+         {ReindexKind::reindex, ReindexKind::update_by_query, ReindexKind::delete_by_query}) {
+        if (TaskPtr task = running(node, id_text, kind)) return task;
+    }
+    return nullptr;
+}
+
+awaitable<Response> rethrottle(Node& node, Request& request) {
     const auto rate = requests_per_second(request.query);
     if (!rate) throw illegal_argument("requests_per_second is a required parameter");
-    const TaskPtr task = running(node, request.part("task_id"), kind);
+    const TaskPtr task = running(node, request.part("task_id"));
     std::vector<job::TaskInfo> changed;
     std::vector<TaskFailure> failures;
     if (task && task->rethrottle(*rate)) {
@@ -176,7 +185,7 @@ void add_reindex_routes(Router& router, Node& node) {
             "POST", path, [&node, kind](Request& request) { return start(node, request, kind); },
             reindex_parameters(kind));
         router.add("POST", "/" + name + "/{task_id}/_rethrottle",
-                   [&node, kind](Request& request) { return rethrottle(node, request, kind); },
+                   [&node](Request& request) { return rethrottle(node, request); },
                    {"requests_per_second", "group_by"});
     };
     add("/_reindex", "_reindex", ReindexKind::reindex);

@@ -1,6 +1,7 @@
 #include "tools/serve/reindex_request.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "tools/serve/api_error.h"
@@ -117,7 +118,8 @@ class Reader {
     }
 
     void parameters(const Parameters& query) {
-        if (query.has("max_docs")) max_docs(integer_of(query.text("max_docs")));
+        if (query.has("size")) search_size(query.integer("size", 0));
+        if (query.has("max_docs")) max_docs(query.integer("max_docs", 0));
         if (query.has("slices")) slices(query.text("slices"));
         if (const auto rate = serve::requests_per_second(query)) out_.requests_per_second = *rate;
         out_.wait_for_completion = query.flag("wait_for_completion", true);
@@ -239,16 +241,27 @@ class Reader {
         }
     }
 
+    /// The body is that of a search, of which much does not matter to who changes documents.
     void by_query_member(const Member& member) {
-        if (member.key() == "query") return query(member.value);
-        if (member.key() == "sort") return take_sort(parse_sort(member.value));
-        if (member.key() == "slice") throw not_supported(name_, "[slice]", "use [slices]");
-        throw unknown_field(name_, member.key());
+        const std::string_view key = member.key();
+        if (key == "query") return query(member.value);
+        if (key == "sort") return take_sort(parse_sort(member.value));
+        if (key == "size") return search_size(integer_of(name_, member));
+        static constexpr std::array<std::string_view, 5> without_effect{
+            "_source", "version", "seq_no_primary_term", "track_total_hits", "timeout"};
+        if (std::find(without_effect.begin(), without_effect.end(), key) == without_effect.end())
+            refuse_search_member(member);
+    }
+
+    /// What `max_docs` was called until Elasticsearch 7.3.
+    void search_size(std::int64_t number) {
+        out_.warnings.emplace_back("Deprecated field [size] used, expected [max_docs] instead");
+        max_docs(number);
     }
 
     void by_query_parameters(const Parameters& query) {
         if (query.has("conflicts")) conflicts(query.text("conflicts"));
-        if (query.has("scroll_size")) size(integer_of(query.text("scroll_size")));
+        if (query.has("scroll_size")) size(query.integer("scroll_size", 0));
         if (query.has("pipeline")) out_.pipeline = query.text("pipeline");
         if (query.has("sort")) take_sort(parse_sort_parameter(query.text("sort")));
         if (query.has("routing"))
@@ -262,8 +275,9 @@ class Reader {
         out_.expand.allow_no_indices = query.flag("allow_no_indices", true);
         if (const std::string* text = query.find("q")) {
             const std::string all = query.text("default_operator", "OR");
-            out_.query =
-                io::Query::from_text(*text, query.text("df"), all == "AND" || all == "and");
+            out_.query = io::Query::from_text(*text, {.default_field = query.text("df"),
+                                                      .all_words = all == "AND" || all == "and",
+                                                      .lenient = query.flag("lenient")});
             has_query_ = true;
         }
     }
@@ -437,9 +451,12 @@ std::vector<std::string> reindex_parameters(ReindexKind kind) {
         names.emplace_back("require_alias");
         return names;
     }
+    // Among them those of a search that do not matter to who changes documents.
     for (const char* name :
-         {"allow_no_indices", "conflicts", "default_operator", "df", "expand_wildcards",
-          "ignore_unavailable", "q", "routing", "scroll_size", "sort"})
+         {"allow_no_indices", "analyze_wildcard", "conflicts", "default_operator", "df",
+          "expand_wildcards", "ignore_unavailable", "lenient", "preference", "q", "request_cache",
+          "routing", "scroll_size", "search_timeout", "search_type", "size", "sort", "stats",
+          "version"})
         names.emplace_back(name);
     if (kind == ReindexKind::update_by_query) names.emplace_back("pipeline");
     return names;

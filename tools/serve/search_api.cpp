@@ -1,4 +1,6 @@
 // Searches, counts, scrolls and points in time.
+#include <charconv>
+
 #include "engine/document/json_writer.h"
 #include "engine/inference/infer_async.h"
 #include "engine/runtime/await.h"
@@ -7,6 +9,9 @@
 #include "tools/serve/json_body.h"
 #include "tools/serve/node.h"
 #include "tools/serve/response_format.h"
+#include "tools/serve/search_limits.h"
+#include "tools/serve/search_parameters.h"
+#include "tools/serve/search_parts.h"
 #include "tools/serve/search_run.h"
 #include "tools/serve/timestamp.h"
 
@@ -75,6 +80,16 @@ ExpandOptions expand_options(const Request& request, const Parameters& parameter
     return within_rights(request, ExpandOptions::for_documents(parameters));
 }
 
+double score_parameter(const Parameters& parameters, std::string_view name) {
+    const std::string text = parameters.text(name);
+    double score = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), score);
+    if (problem != std::errc() || end != text.data() + text.size())
+        throw illegal_argument("Failed to parse float parameter [" + std::string(name) +
+                               "] with value [" + text + "]");
+    return score;
+}
+
 bool partial_allowed(const Parameters& parameters) {
     return parameters.flag("allow_partial_search_results", true);
 }
@@ -95,7 +110,8 @@ std::string search_text(Family& family, const Request& request, std::string_view
                         const std::vector<EmbeddingWanted>& embeddings, Clock::time_point begin) {
     Node& node = family.node;
     const std::int64_t now = now_millis(node);
-    SearchRequest search = parse_search(body, parameters, embeddings, now);
+    SearchRequest search =
+        parse_search(body, parameters, embeddings, now, terms_loader(node, request));
     if (!search.pit.empty()) {
         if (!expression.empty())
             throw action_validation(
@@ -103,13 +119,18 @@ std::string search_text(Family& family, const Request& request, std::string_view
                  "in time."});
         const auto context = family.contexts->find(search.pit, search.pit_keep_alive);
         authorize_context(node, request, *context);
-        return run_search(node, SearchTargets::of(context->parts, partial_allowed(parameters)),
+        check_limits(node, context->parts, search);
+        std::vector<io::SearchPart> parts = context->parts;
+        arrange_parts(node, search, expand_options(request, parameters), parts);
+        return run_search(node, SearchTargets::of(std::move(parts), partial_allowed(parameters)),
                           search, begin);
     }
     const ExpandOptions options = expand_options(request, parameters);
     if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
+    check_limits(node, targets.parts, search);
+    arrange_parts(node, search, options, targets.parts);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
     auto context = std::make_shared<SearchContext>(node.indices, targets.parts, targets.expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(targets),
@@ -136,12 +157,17 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
     co_await embed(family->node, wanted);
     std::string out = co_await blocking(family->node, [&] {
         const std::int64_t now = now_millis(family->node);
-        auto query = parse_query_only(body, request.query, wanted, now);
+        io::DocumentSearch search;
+        search.terminate_after = terminate_after_parameter(request.query).value_or(0);
+        if (request.query.has("min_score"))
+            search.min_score = score_parameter(request.query, "min_score");
+        search.query =
+            parse_query_only(body, request.query, wanted, now, terms_loader(family->node, request));
         return run_count(family->node,
                          open_targets(family->node, request, request.part("index"),
                                       expand_options(request, request.query),
                                       partial_allowed(request.query), now),
-                         std::move(query));
+                         std::move(search));
     });
     co_return Response::json(std::move(out));
 }
@@ -229,6 +255,8 @@ awaitable<std::string> one_of_several(std::shared_ptr<Family> family, Request& r
         out.insert(out.size() - 1, ",\"status\":200");
         co_return out;
     } catch (const ApiError& error) {
+        // What cannot be asked at all is an error of the whole request.
+        if (error.type() == "action_request_validation_exception") throw;
         co_return failed(error);
     } catch (const Error& error) {
         co_return failed(illegal_argument(error.what()));
@@ -259,30 +287,33 @@ awaitable<Response> multi_search(std::shared_ptr<Family> family, Request& reques
 
 // ---- Scrolls
 
-/// Ids of a body's member, or of the path or the query string.
-std::vector<std::string> ids_of(const Request& request, const SearchBody& body,
-                                std::string_view name) {
+/// Ids of the path or the query string.
+std::vector<std::string> ids_of(const Request& request, std::string_view name) {
     std::vector<std::string> ids = split_list(request.part("id"));
     for (std::string& id : request.query.list(name))
         ids.push_back(std::move(id));
-    if (const document::Value* value = body.root().get(name)) {
-        for (std::string& id : split_list(joined_texts(*value)))
-            ids.push_back(std::move(id));
-    }
     return ids;
+}
+
+/// What a body names counts before what the address does.
+std::vector<std::string> named_ids(const Request& request, const SearchBody& body,
+                                   std::string_view name) {
+    if (const document::Value* value = body.root().get(name))
+        return split_list(joined_texts(*value));
+    return ids_of(request, name);
 }
 
 awaitable<Response> scroll(std::shared_ptr<Family> family, Request& request) {
     const auto begin = Clock::now();
     std::string text = co_await read_text(request);
     const SearchBody body(std::move(text));
-    const std::vector<std::string> ids = ids_of(request, body, "scroll_id");
+    std::vector<std::string> ids = named_ids(request, body, "scroll_id");
     if (ids.size() != 1) throw action_validation({"scrollId is missing"});
     std::optional<std::chrono::milliseconds> keep_alive;
     const document::Value* time = member(body.root(), "scroll");
-    if (time != nullptr) keep_alive = parse_time(joined_texts(*time));
     if (request.query.has("scroll"))
         keep_alive = request.query.time("scroll", std::chrono::milliseconds(0));
+    if (time != nullptr) keep_alive = parse_time(joined_texts(*time));
     if (time != nullptr && !keep_alive)
         throw illegal_argument("failed to parse setting [scroll] as a time value");
     const bool as_number = request.query.flag("rest_total_hits_as_int", false);
@@ -318,7 +349,7 @@ awaitable<Response> remove_named(std::shared_ptr<Family> family, Request& reques
                                  std::string_view name, bool scrolls) {
     std::string text = co_await read_text(request);
     const SearchBody body(std::move(text));
-    std::vector<std::string> ids = ids_of(request, body, name);
+    std::vector<std::string> ids = named_ids(request, body, name);
     if (ids.empty() && scrolls) ids.emplace_back("_all");
     if (ids.empty()) throw action_validation({"[id] is required"});
     std::size_t removed = 0;
@@ -378,7 +409,7 @@ awaitable<Response> close_pit(std::shared_ptr<Family> family, Request& request) 
 awaitable<Response> close_opensearch_pit(std::shared_ptr<Family> family, Request& request) {
     std::string text = co_await read_text(request);
     const SearchBody body(std::move(text));
-    std::vector<std::string> ids = ids_of(request, body, "pit_id");
+    std::vector<std::string> ids = named_ids(request, body, "pit_id");
     if (request.path.ends_with("/_all")) ids = {"_all"};
     std::string out;
     co_await blocking(family->node, [&]() -> std::string {
@@ -408,11 +439,13 @@ const std::vector<std::string> kSearchParameters{"allow_no_indices",
                                                  "batched_reduce_size",
                                                  "ccs_minimize_roundtrips",
                                                  "default_operator",
+                                                 "docvalue_fields",
                                                  "df",
                                                  "expand_wildcards",
                                                  "from",
                                                  "ignore_throttled",
                                                  "ignore_unavailable",
+                                                 "include_named_queries_score",
                                                  "lenient",
                                                  "max_concurrent_searches",
                                                  "max_concurrent_shard_requests",
@@ -433,11 +466,18 @@ const std::vector<std::string> kSearchParameters{"allow_no_indices",
                                                  "_source_includes",
                                                  "stats",
                                                  "stored_fields",
+                                                 "terminate_after",
                                                  "timeout",
                                                  "track_scores",
                                                  "track_total_hits",
                                                  "typed_keys",
                                                  "version"};
+
+std::vector<std::string> count_parameters() {
+    std::vector<std::string> names = kSearchParameters;
+    names.emplace_back("min_score");
+    return names;
+}
 
 }  // namespace
 
@@ -453,7 +493,7 @@ void add_search_routes(Router& router, Node& node) {
     };
     for (const std::string index : {"", "/{index}"}) {
         add("GET POST", index + "/_search", search, kSearchParameters);
-        add("GET POST", index + "/_count", count, kSearchParameters);
+        add("GET POST", index + "/_count", count, count_parameters());
         add("GET POST", index + "/_msearch", multi_search, kSearchParameters);
     }
     add("GET POST", "/_search/scroll", scroll, {"scroll", "scroll_id", "rest_total_hits_as_int"});

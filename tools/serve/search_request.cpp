@@ -6,7 +6,9 @@
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/date_pattern.h"
 #include "tools/serve/json_body.h"
+#include "tools/serve/search_parameters.h"
 
 namespace penstock::serve {
 
@@ -24,6 +26,7 @@ std::string text_of(Value value) {
     return value.is_string() ? std::string(value.as_string()) : json_text(value);
 }
 
+/// Names, or objects with a `field`.
 std::vector<std::string> texts_of(Value value) {
     std::vector<std::string> all;
     if (!value.is_array()) return {text_of(value)};
@@ -80,22 +83,6 @@ void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) 
     }
 }
 
-DateFormat date_format(const std::string& name) {
-    static constexpr std::array<std::pair<std::string_view, DateFormat>, 5> known{{
-        {"use_field_mapping", DateFormat::as_source},
-        {"epoch_millis", DateFormat::epoch_millis},
-        {"epoch_second", DateFormat::epoch_second},
-        {"strict_date_optional_time", DateFormat::date_time},
-        {"date_optional_time", DateFormat::date_time},
-    }};
-    for (const auto& [one, format] : known) {
-        if (one == name) return format;
-    }
-    throw illegal_argument("the format [" + name +
-                           "] of a field is not supported by the embedded index; it supports "
-                           "[epoch_millis], [epoch_second] and [strict_date_optional_time]");
-}
-
 ShownField shown_field(Value value) {
     ShownField field;
     if (!value.is_object()) {
@@ -106,7 +93,7 @@ ShownField shown_field(Value value) {
         if (option.key() == "field") {
             field.pattern = text_of(option.value);
         } else if (option.key() == "format") {
-            field.format = date_format(text_of(option.value));
+            field.format = ValueFormat::compile(text_of(option.value));
         } else if (option.key() != "include_unmapped") {
             throw parsing_error("[fields] unknown field [" + std::string(option.key()) + "]");
         }
@@ -128,6 +115,19 @@ io::SortValue scalar(Value value, std::string_view option) {
 
 // ---- Sorting
 
+io::SortMode sort_mode(const std::string& name) {
+    static constexpr std::array<std::pair<std::string_view, io::SortMode>, 5> known{
+        {{"min", io::SortMode::least},
+         {"max", io::SortMode::largest},
+         {"sum", io::SortMode::sum},
+         {"avg", io::SortMode::average},
+         {"median", io::SortMode::median}}};
+    for (const auto& [one, mode] : known) {
+        if (one == name) return mode;
+    }
+    throw illegal_argument("Unknown SortMode [" + name + "]");
+}
+
 void read_sort_option(const Member& option, SortKey& key) {
     const std::string_view name = option.key();
     const std::string value = text_of(option.value);
@@ -144,11 +144,10 @@ void read_sort_option(const Member& option, SortKey& key) {
     } else if (name == "unmapped_type") {
         key.if_unmapped = io::value_type_from_name(value);
     } else if (name == "mode") {
-        if (value != "min" && value != "max")
-            throw illegal_argument("sort [mode] supports [min] and [max], not [" + value + "]");
-        key.largest = value == "max";
-    } else if (name != "ignore_unmapped" && name != "numeric_type" &&
-               !(name == "format" && value.starts_with("strict_date_optional_time"))) {
+        key.mode = sort_mode(value);
+    } else if (name == "format") {
+        key.format = value;
+    } else if (name != "ignore_unmapped" && name != "numeric_type") {
         throw parsing_error("[field_sort] unknown or unsupported field [" + std::string(name) +
                             "]");
     }
@@ -216,18 +215,19 @@ std::vector<SortKey> parse_sort_parameter(const std::string& text) {
 
 namespace {
 
-/// By score alone is what happens without any sort.
-bool only_by_score(const std::vector<SortKey>& keys) {
-    return keys.size() == 1 && keys.front().kind == SortKey::Kind::score && keys.front().descending;
-}
-
 // ---- The body
 
 class Parser {
   public:
     Parser(const SearchBody& body, const std::vector<EmbeddingWanted>& embeddings,
-           std::int64_t now_millis)
+           std::int64_t now_millis, const io::TermsLoader& load_terms)
         : body_(body) {
+        options_.load_terms = load_terms;
+        options_.date_reader = [](std::string_view format) -> io::DateReader {
+            return [pattern = DatePattern(format)](std::string_view date) {
+                return pattern.iso(date);
+            };
+        };
         options_.text = body.text();
         options_.now_millis = now_millis;
         options_.embed = [&embeddings](std::string_view model, std::string_view text) {
@@ -238,7 +238,12 @@ class Parser {
         };
     }
 
-    SearchRequest search() {
+    /// `size`: what the query string says of it, if anything.
+    SearchRequest search(std::optional<std::size_t> size) {
+        // Before the queries, of which some find as many as are asked for.
+        if (const std::size_t at = body_.root().find("size"); at != Object::npos)
+            request_.size = count_of(body_.root()[at]);
+        options_.size = size.value_or(request_.size);
         for (const Member& member_of : body_.root())
             option(member_of);
         if (has_retriever_ && !beside_.empty())
@@ -279,10 +284,17 @@ class Parser {
         } else if (name == "min_score") {
             if (!value.is_number()) throw parsing_error("[min_score] must be a number");
             search.min_score = value.to_double();
+        } else if (name == "indices_boost") {
+            read_boosts(value);
+        } else if (name == "slice") {
+            read_slice(value);
+        } else if (name == "terminate_after") {
+            search.terminate_after = count_of(member_of);
         } else if (name == "post_filter") {
             search.post_filter = io::Query::parse(value, options_);
         } else if (name == "track_total_hits") {
-            read_total(text_of(value));
+            request_.track_total_hits = total_to_track(text_of(value));
+            request_.total_is_given = true;
         } else {
             presentation(member_of);
         }
@@ -294,13 +306,14 @@ class Parser {
         if (name == "_source") {
             read_source(value);
         } else if (name == "fields" || name == "docvalue_fields") {
+            const std::size_t before = request_.fields.size();
             read_fields(value);
+            if (name == "docvalue_fields")
+                request_.docvalue_fields += request_.fields.size() - before;
         } else if (name == "stored_fields") {
-            const std::vector<std::string> fields = texts_of(value);
-            request_.with_source =
-                std::find(fields.begin(), fields.end(), "_source") != fields.end();
+            show_stored_fields(texts_of(value), request_);
         } else if (name == "highlight") {
-            request_.highlight = parse_highlight(value);
+            request_.highlight = parse_highlight(value, options_);
         } else if (name == "aggs" || name == "aggregations") {
             request_.aggregations = parse_aggregations(value);
         } else if (name == "version") {
@@ -330,23 +343,47 @@ class Parser {
     }
 
     [[noreturn]] static void refuse(std::string_view name) {
-        static constexpr std::array<std::string_view, 13> elsewhere{"collapse",
-                                                                    "suggest",
-                                                                    "rescore",
-                                                                    "script_fields",
-                                                                    "runtime_mappings",
-                                                                    "indices_boost",
-                                                                    "slice",
-                                                                    "terminate_after",
-                                                                    "explain",
-                                                                    "profile",
-                                                                    "ext",
-                                                                    "sub_searches",
-                                                                    "rank"};
+        static constexpr std::array<std::string_view, 12> elsewhere{
+            "collapse", "suggest", "rescore", "script_fields", "runtime_mappings", "indices_boost",
+            "slice",    "explain", "profile", "ext",           "sub_searches",     "rank"};
         if (std::find(elsewhere.begin(), elsewhere.end(), name) != elsewhere.end())
             throw parsing_error("[" + std::string(name) +
                                 "] is not supported by the embedded index");
         throw parsing_error("unknown key [" + std::string(name) + "] in the search body");
+    }
+
+    /// [{"name": 2}, ...]; an object of several is the same in an older form.
+    void read_boosts(Value value) {
+        const auto one = [this](Value names) {
+            if (!names.is_object())
+                throw parsing_error("[indices_boost] must be an object, or an array of objects");
+            for (const Member& name : names.as_object()) {
+                if (!name.value.is_number())
+                    throw parsing_error("[indices_boost] of [" + std::string(name.key()) +
+                                        "] must be a number");
+                request_.indices_boost.emplace_back(name.key(), name.value.to_double());
+            }
+        };
+        if (!value.is_array()) return one(value);
+        for (const Value& element : value.as_array())
+            one(element);
+    }
+
+    /// A `field` to slice by changes nothing of what a slice is for.
+    void read_slice(Value value) {
+        if (!value.is_object()) throw parsing_error("[slice] must be an object");
+        SearchSlice& slice = request_.slice.emplace(SearchSlice{0, 0});
+        for (const Member& option_of : value.as_object()) {
+            if (option_of.key() == "id") {
+                slice.id = count_of(option_of);
+            } else if (option_of.key() == "max") {
+                slice.max = count_of(option_of);
+            } else if (option_of.key() != "field") {
+                throw parsing_error("[slice] unknown field [" + std::string(option_of.key()) + "]");
+            }
+        }
+        if (slice.max <= 1) throw illegal_argument("max must be greater than 1");
+        if (slice.id >= slice.max) throw illegal_argument("max must be greater than id");
     }
 
     void read_knn(Value value, io::DocumentSearch& search) {
@@ -364,23 +401,6 @@ class Parser {
         for (const Value& element : value.as_array())
             after.push_back(scalar(element, "search_after"));
         request_.retriever.search.after = std::move(after);
-    }
-
-    void read_total(const std::string& text) {
-        std::int64_t number = 0;
-        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (text == "true") {
-            request_.track_total_hits = SearchRequest::kCountAll;
-        } else if (text == "false") {
-            request_.track_total_hits = 0;
-        } else if (problem == std::errc() && end == text.data() + text.size() && number >= -1) {
-            request_.track_total_hits = number;
-        } else {
-            throw illegal_argument(
-                "[track_total_hits] parameter must be positive or equals to "
-                "-1, got " +
-                text);
-        }
     }
 
     void read_source(Value value) {
@@ -495,113 +515,6 @@ class Parser {
     bool has_retriever_ = false;
 };
 
-void read_parameters(const Parameters& parameters, SearchRequest& request) {
-    io::DocumentSearch& search = request.retriever.search;
-    request.from = static_cast<std::size_t>(std::max<std::int64_t>(
-        parameters.integer("from", static_cast<std::int64_t>(request.from)), 0));
-    const std::int64_t size = parameters.integer("size", static_cast<std::int64_t>(request.size));
-    if (size < 0)
-        throw illegal_argument("[size] parameter cannot be negative, found [" +
-                               std::to_string(size) + "]");
-    request.size = static_cast<std::size_t>(size);
-    if (parameters.has("sort")) search.sort = parse_sort_parameter(parameters.text("sort"));
-    if (const std::string* total = parameters.find("track_total_hits")) {
-        request.track_total_hits = *total == "true"    ? SearchRequest::kCountAll
-                                   : *total == "false" ? 0
-                                                       : parameters.integer("track_total_hits", 0);
-    }
-    for (const char* name : {"_source", "_source_includes", "_source_excludes"}) {
-        if (!parameters.has(name)) continue;
-        request.source = SourceFilter::from(parameters);
-        request.with_source = request.source.fetch;
-    }
-    if (parameters.has("_source_exclude_vectors"))
-        request.with_vectors = !parameters.flag("_source_exclude_vectors");
-    if (parameters.has("stored_fields"))
-        request.with_source = parameters.text("stored_fields").find("_source") != std::string::npos;
-    request.with_version = parameters.flag("version", request.with_version);
-    request.with_seq_no = parameters.flag("seq_no_primary_term", request.with_seq_no);
-    request.track_scores = parameters.flag("track_scores", request.track_scores);
-    request.total_as_number = parameters.flag("rest_total_hits_as_int", false);
-    if (request.total_as_number && !parameters.has("track_total_hits") &&
-        request.track_total_hits == 10'000)
-        request.track_total_hits = SearchRequest::kCountAll;
-    request.typed_keys = parameters.flag("typed_keys", false);
-    if (parameters.has("timeout") && parameters.text("timeout") != "-1")
-        request.timeout = parameters.time("timeout", std::chrono::milliseconds(0));
-    if (parameters.has("scroll"))
-        request.scroll = parameters.time("scroll", std::chrono::milliseconds(0));
-}
-
-std::shared_ptr<const io::Query> query_parameter(const Parameters& parameters) {
-    const std::string* text = parameters.find("q");
-    if (text == nullptr) return nullptr;
-    const std::string all = parameters.text("default_operator", "OR");
-    return io::Query::from_text(*text, parameters.text("df"), all == "AND" || all == "and");
-}
-
-void check(SearchRequest& request) {
-    io::DocumentSearch& search = request.retriever.search;
-    const bool scrolls = request.scroll.has_value();
-    if (scrolls && request.from > 0)
-        throw action_validation({"using [from] is not allowed in a scroll context"});
-    if (scrolls && request.size == 0)
-        throw action_validation({"[size] cannot be [0] in a scroll context"});
-    if (scrolls && search.after)
-        throw action_validation({"[search_after] cannot be used in a scroll context"});
-    if (scrolls && request.track_total_hits == 0)
-        throw action_validation(
-            {"disabling [track_total_hits] is not allowed in a scroll "
-             "context"});
-    if (scrolls && !request.pit.empty())
-        throw action_validation({"using [point in time] is not allowed in a scroll context"});
-    if (scrolls) request.track_total_hits = SearchRequest::kCountAll;
-    if (!scrolls && request.from + request.size > kResultWindow)
-        throw illegal_argument(
-            "Result window is too large, from + size must be less than or equal to: [10000] but "
-            "was [" +
-            std::to_string(request.from + request.size) +
-            "]. See the scroll api for a more efficient way to request large data sets. This "
-            "limit can be set by changing the [index.max_result_window] index level setting.");
-    if (scrolls && request.size > kResultWindow)
-        throw illegal_argument(
-            "Batch size is too large, size must be less than or equal to: [10000] but was [" +
-            std::to_string(request.size) +
-            "]. Scroll batch sizes cost as much memory as result windows so they are controlled "
-            "by the [index.max_result_window] index level setting.");
-    if (search.after && request.from > 0)
-        throw action_validation({"`from` parameter must be set to 0 when `search_after` is used"});
-    if (request.is_fused()) {
-        if (!request.aggregations.empty() || search.after || !search.sort.empty() || scrolls ||
-            search.post_filter)
-            throw illegal_argument(
-                "[rrf] cannot be combined with aggregations, sort, "
-                "search_after, scroll or post_filter in the embedded index");
-        return;
-    }
-    search.scores = request.track_scores;
-    if (only_by_score(search.sort) && !search.after) search.sort.clear();
-    const bool has_tie_break =
-        !search.sort.empty() && search.sort.back().kind == SortKey::Kind::document;
-    if (!request.pit.empty() && !search.sort.empty() && !has_tie_break) {
-        // A point in time breaks ties by itself, and says so in the sort values.
-        SortKey last;
-        last.kind = SortKey::Kind::document;
-        search.sort.push_back(last);
-        request.tie_break = true;
-    }
-    if (!search.after) return;
-    if (search.sort.empty()) throw illegal_argument("Sort must contain at least one field.");
-    if (request.tie_break && search.after->size() + 1 == search.sort.size()) {
-        search.sort.pop_back();
-        request.tie_break = false;
-    }
-    if (search.after->size() != search.sort.size())
-        throw illegal_argument("search_after has " + std::to_string(search.after->size()) +
-                               " value(s) but sort has " + std::to_string(search.sort.size()) +
-                               ".");
-}
-
 }  // namespace
 
 SearchBody::SearchBody(std::string text) : text_(std::move(text)) {
@@ -621,24 +534,26 @@ std::vector<EmbeddingWanted> embeddings_wanted(const Object& body) {
 }
 
 SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
-                           const std::vector<EmbeddingWanted>& embeddings,
-                           std::int64_t now_millis) {
-    SearchRequest request = Parser(body, embeddings, now_millis).search();
-    read_parameters(parameters, request);
+                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis,
+                           const io::TermsLoader& load_terms) {
+    SearchRequest request =
+        Parser(body, embeddings, now_millis, load_terms).search(size_parameter(parameters));
+    read_search_parameters(parameters, request);
     if (auto query = query_parameter(parameters)) {
         request.retriever.search.query = query;
         request.query = query;
     }
-    check(request);
+    check_search(request);
     return request;
 }
 
 std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
                                                   const Parameters& parameters,
                                                   const std::vector<EmbeddingWanted>& embeddings,
-                                                  std::int64_t now_millis) {
+                                                  std::int64_t now_millis,
+                                                  const io::TermsLoader& load_terms) {
     if (auto query = query_parameter(parameters)) return query;
-    const Parser parser(body, embeddings, now_millis);
+    const Parser parser(body, embeddings, now_millis, load_terms);
     for (const Member& member_of : body.root()) {
         if (member_of.key() != "query")
             throw parsing_error("request does not support [" + std::string(member_of.key()) + "]");

@@ -13,6 +13,7 @@
 #include "tools/serve/highlight.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/source_filter.h"
+#include "tools/serve/value_format.h"
 
 namespace penstock::serve {
 
@@ -50,13 +51,16 @@ struct Retriever {
     std::size_t window = 0;  ///< how much of each child counts; 0: as much as is asked for
 };
 
-/// How a date is shown.
-enum class DateFormat { as_source, epoch_millis, epoch_second, date_time };
-
 /// Of `fields` and `docvalue_fields`.
 struct ShownField {
     std::string pattern;
-    DateFormat format = DateFormat::as_source;
+    std::shared_ptr<const ValueFormat> format;  ///< null: as the source has it
+};
+
+/// One of so many parts of what is found.
+struct SearchSlice {
+    std::size_t id = 0;
+    std::size_t max = 2;
 };
 
 struct SearchRequest {
@@ -66,22 +70,30 @@ struct SearchRequest {
     std::size_t from = 0;
     std::size_t size = 10;
     std::int64_t track_total_hits = 10'000;  ///< up to so many; kCountAll; 0: not at all
+    bool total_is_given = false;             ///< the client has said so
     bool total_as_number = false;
     bool track_scores = false;
     bool with_version = false;
     bool with_seq_no = false;
     bool with_vectors = true;
     bool with_source = true;
+    bool with_id = true;
     SourceFilter source;
     std::vector<ShownField> fields;
+    std::vector<std::shared_ptr<const ValueFormat>> sort_formats;  ///< of the sort keys; null: none
+    std::size_t docvalue_fields = 0;  ///< how many of `fields` were asked for as these
     std::optional<HighlightRequest> highlight;
     std::shared_ptr<const io::Query> query;  ///< what highlighting marks
     std::vector<AggregationRequest> aggregations;
     bool typed_keys = false;
-    std::string pit;  ///< id of a point in time; empty: none
+    bool cached = false;  ///< asked to be; nothing is
+    std::string pit;      ///< id of a point in time; empty: none
     std::optional<std::chrono::milliseconds> pit_keep_alive;
     std::optional<std::chrono::milliseconds> scroll;
     std::optional<std::chrono::milliseconds> timeout;  ///< then what is found by then is the answer
+    bool with_name_scores = false;  ///< matched_queries are shown with their scores
+    std::vector<std::pair<std::string, double>> indices_boost;  ///< the first that fits counts
+    std::optional<SearchSlice> slice;
     bool tie_break = false;  ///< a point in time's own last sort value is added
 
     bool is_fused() const { return !retriever.children.empty(); }
@@ -90,12 +102,14 @@ struct SearchRequest {
 /// Throws ApiError and io::QueryError for what is wrong or not supported. `embeddings` are those of
 /// the body, with their vectors.
 SearchRequest parse_search(const SearchBody& body, const Parameters& parameters,
-                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis);
+                           const std::vector<EmbeddingWanted>& embeddings, std::int64_t now_millis,
+                           const io::TermsLoader& load_terms);
 /// The query alone, of _count.
 std::shared_ptr<const io::Query> parse_query_only(const SearchBody& body,
                                                   const Parameters& parameters,
                                                   const std::vector<EmbeddingWanted>& embeddings,
-                                                  std::int64_t now_millis);
+                                                  std::int64_t now_millis,
+                                                  const io::TermsLoader& load_terms);
 /// What `sort` of a body says: names, objects of names and options, or a list of these. Throws
 /// ApiError 400.
 std::vector<io::SortKey> parse_sort(document::Value value);

@@ -50,6 +50,7 @@ struct Page {
     std::string scroll_id;
     Aggregations* aggregations = nullptr;
     bool timed_out = false;
+    std::optional<bool> terminated_early;  ///< nothing: there was no limit
 };
 
 void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t total) {
@@ -71,8 +72,18 @@ void write_total(JsonWriter& json, const SearchRequest& request, std::uint64_t t
     });
 }
 
-void write_sort_value(JsonWriter& json, const SortValue& value) {
+/// Of dates alone; null: none.
+const ValueFormat* sort_format(const SearchRequest& request, const io::IndexSnapshot& snapshot,
+                               std::size_t key) {
+    if (key >= request.sort_formats.size() || !request.sort_formats[key]) return nullptr;
+    const std::string& field = request.retriever.search.sort[key].field;
+    return snapshot.field(field).type == io::ValueType::date ? request.sort_formats[key].get()
+                                                             : nullptr;
+}
+
+void write_sort_value(JsonWriter& json, const SortValue& value, const ValueFormat* format) {
     if (const auto* whole = std::get_if<std::int64_t>(&value)) {
+        if (format != nullptr) return json.value(format->date(*whole));
         json.value(*whole);
     } else if (const auto* number = std::get_if<double>(&value)) {
         json.value(shown_score(*number) == *number ? shown_score(*number) : *number);
@@ -100,29 +111,41 @@ void gather(document::Value value, const std::string& path, Leaves& leaves) {
     }
 }
 
-/// "1.5" of 1500.
-std::string seconds_text(std::int64_t millis) {
-    std::string text = std::to_string(std::abs(millis / 1000));
-    if (millis % 1000 != 0) {
-        std::string rest = std::to_string(1000 + std::abs(millis % 1000)).substr(1);
-        rest.erase(rest.find_last_not_of('0') + 1);
-        text += "." + rest;
+/// The value as the format has it; nothing when the value is none of the field's type.
+std::optional<std::string> formatted(const document::Value& value, const ValueFormat& format,
+                                     io::ValueType type) {
+    const SortValue typed = io::sort_value(value, type);
+    const auto* whole = std::get_if<std::int64_t>(&typed);
+    if (type == io::ValueType::date) {
+        return whole != nullptr ? std::optional(format.date(*whole)) : std::nullopt;
     }
-    return (millis < 0 ? "-" : "") + text;
+    if (whole != nullptr) return format.number(static_cast<double>(*whole));
+    const auto* number = std::get_if<double>(&typed);
+    return number != nullptr ? std::optional(format.number(*number)) : std::nullopt;
 }
 
-void write_leaf(JsonWriter& json, const document::Value& value, DateFormat format) {
-    const SortValue date =
-        format == DateFormat::as_source ? SortValue() : io::sort_value(value, io::ValueType::date);
-    if (const auto* millis = std::get_if<std::int64_t>(&date)) {
-        json.value(format == DateFormat::epoch_millis   ? std::to_string(*millis)
-                   : format == DateFormat::epoch_second ? seconds_text(*millis)
-                                                        : io::format_date(*millis));
-        return;
+void write_leaf(JsonWriter& json, const document::Value& value, const ValueFormat* format,
+                io::ValueType type) {
+    if (format != nullptr) {
+        if (const auto shown = formatted(value, *format, type)) return json.value(*shown);
     }
     std::string text;
     document::write_json(value, text);
     json.raw(text);
+}
+
+/// Dates and numbers have formats.
+void check_format(const std::string& field, io::ValueType type) {
+    static constexpr std::array<std::pair<io::ValueType, const char*>, 4> without{
+        {{io::ValueType::keyword, "keyword"},
+         {io::ValueType::text, "text"},
+         {io::ValueType::boolean, "boolean"},
+         {io::ValueType::vector, "dense_vector"}}};
+    for (const auto& [one, name] : without) {
+        if (one == type)
+            throw illegal_argument("Field [" + field + "] of type [" + name +
+                                   "] doesn't support formats.");
+    }
 }
 
 void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
@@ -130,42 +153,115 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
     const SearchBody parsed{std::string(source)};
     Leaves leaves;
     gather(document::Value::object(&parsed.root()), "", leaves);
-    struct Shown {
+    struct Values {
         const std::vector<document::Value>* values;
-        DateFormat format;
+        const ValueFormat* format;
+        io::ValueType type;
     };
-    std::map<std::string, Shown> shown;
+    std::map<std::string, std::vector<Values>> shown;
     const auto show = [&](const std::string& path, const std::vector<document::Value>& values,
-                          DateFormat format) {
-        const bool is_date = snapshot.field(path).type == io::ValueType::date;
-        shown[path] = {&values, is_date ? format : DateFormat::as_source};
+                          const ShownField& field, bool by_name) {
+        const io::ValueType type = snapshot.field(path).type;
+        if (field.format && by_name) check_format(path, type);
+        const bool has_format = type == io::ValueType::date || type == io::ValueType::long_number ||
+                                type == io::ValueType::float_number;
+        const Values one{&values, has_format ? field.format.get() : nullptr, type};
+        std::vector<Values>& all = shown[path];
+        // Named again without a format, it is the same.
+        if (all.empty() || one.format != nullptr) all.push_back(one);
     };
     for (const ShownField& field : fields) {
         for (const auto& [path, values] : leaves) {
-            if (matches_wildcard(field.pattern, path)) show(path, values, field.format);
+            if (matches_wildcard(field.pattern, path))
+                show(path, values, field, path == field.pattern);
         }
         const auto base = leaves.find(snapshot.field(field.pattern).path);
-        if (base != leaves.end()) show(field.pattern, base->second, field.format);
+        if (base != leaves.end() && base->first != field.pattern)
+            show(field.pattern, base->second, field, true);
     }
     if (shown.empty()) return;
     json.member_object("fields", [&] {
-        for (const auto& [path, one] : shown) {
-            json.member_array(path, [&json, &one = one] {
-                for (const document::Value& value : *one.values)
-                    write_leaf(json, value, one.format);
+        for (const auto& [path, all] : shown) {
+            json.member_array(path, [&json, &all = all] {
+                for (const Values& one : all) {
+                    for (const document::Value& value : *one.values)
+                        write_leaf(json, value, one.format, one.type);
+                }
             });
         }
     });
 }
 
-void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
-               io::IndexSnapshot& snapshot, const FoundDocument& hit, bool scores) {
+using Names = io::IndexSnapshot::Names;
+
+/// All queries of a request whose parts may have names.
+void gather_queries(const Retriever& retriever,
+                    std::vector<std::shared_ptr<const io::Query>>& out) {
+    const auto add = [&](const std::shared_ptr<const io::Query>& query) {
+        if (query && !query->named().empty()) out.push_back(query);
+    };
+    add(retriever.search.query);
+    add(retriever.search.post_filter);
+    for (const auto& query : retriever.search.knn)
+        add(query);
+    for (const Retriever& child : retriever.children)
+        gather_queries(child, out);
+}
+
+/// The names of what holds, for each hit; empty when no query has any.
+std::vector<Names> names_of(const SearchTargets& targets, const SearchRequest& request,
+                            const std::vector<FoundDocument>& hits) {
+    std::vector<std::shared_ptr<const io::Query>> queries;
+    gather_queries(request.retriever, queries);
+    if (queries.empty()) return {};
+    std::map<std::size_t, std::vector<std::size_t>> by_part;
+    for (std::size_t i = 0; i < hits.size(); ++i)
+        by_part[hits[i].part].push_back(i);
+    std::vector<Names> names(hits.size());
+    for (const auto& [part, places] : by_part) {
+        std::vector<std::int64_t> seq_nos;
+        for (const std::size_t place : places)
+            seq_nos.push_back(hits[place].seq_no);
+        const io::SearchPart& asked = targets.parts[part];
+        std::vector<Names> found = asked.snapshot->names_of(queries, asked.filter, seq_nos);
+        for (std::size_t i = 0; i < places.size(); ++i)
+            names[places[i]] = std::move(found[i]);
+    }
+    return names;
+}
+
+void write_names(JsonWriter& json, const Names& names, bool with_scores) {
+    if (names.empty()) return;
+    if (with_scores) {
+        json.member_object("matched_queries", [&] {
+            for (const auto& [name, score] : names)
+                json.member(name, shown_score(score));
+        });
+        return;
+    }
+    json.member_array("matched_queries", [&] {
+        for (const auto& [name, score] : names)
+            json.value(name);
+    });
+}
+
+/// What all hits of a response are shown with.
+struct Shown {
+    const Node& node;
+    const SearchRequest& request;
+    bool scores = false;
+};
+
+/// `names`: of what holds for it; null: nothing has a name.
+void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot,
+               const FoundDocument& hit, const Names* names) {
+    const auto& [node, request, scores] = shown;
     const auto document = snapshot.document(hit.seq_no, request.with_vectors);
     if (!document) return;
     json.object([&] {
         json.member("_index", snapshot.index());
         if (node.compat.is_elasticsearch() && node.compat.major < 8) json.member("_type", "_doc");
-        json.member("_id", document->id);
+        if (request.with_id) json.member("_id", document->id);
         if (request.with_version) json.member("_version", document->version);
         if (request.with_seq_no) {
             json.member("_seq_no", document->seq_no);
@@ -180,15 +276,16 @@ void write_hit(JsonWriter& json, const Node& node, const SearchRequest& request,
         if (!document->routing.empty()) json.member("_routing", document->routing);
         if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
         if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
-        if (request.highlight && request.query)
-            write_highlight(json, *request.highlight, *request.query, snapshot, hit.seq_no,
+        if (request.highlight)
+            write_highlight(json, *request.highlight, request.query.get(), snapshot, hit.seq_no,
                             document->source);
         if (!hit.sort.empty()) {
             json.member_array("sort", [&] {
-                for (const SortValue& value : hit.sort)
-                    write_sort_value(json, value);
+                for (std::size_t i = 0; i < hit.sort.size(); ++i)
+                    write_sort_value(json, hit.sort[i], sort_format(request, snapshot, i));
             });
         }
+        if (names != nullptr) write_names(json, *names, request.with_name_scores);
     });
 }
 
@@ -318,13 +415,19 @@ io::FoundDocuments search_targets(const Node& node, SearchTargets& targets,
 std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
-    const bool scores = shows_scores(request);
-    const bool max_score = request.retriever.search.sort.empty() || request.track_scores;
+    const Shown shown{node, request, shows_scores(request)};
+    const std::vector<Names> names = names_of(targets, request, page.hits);
+    const auto& sort = request.retriever.search.sort;
+    const bool best_first =
+        sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
+    const bool max_score = best_first || request.track_scores;
     std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (const FoundDocument& hit : page.hits) {
-            write_hit(hits_json, node, request, *targets.parts[hit.part].snapshot, hit, scores);
+        for (std::size_t i = 0; i < page.hits.size(); ++i) {
+            const FoundDocument& hit = page.hits[i];
+            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit,
+                      names.empty() ? nullptr : &names[i]);
             // They are copied once more, into the whole.
             take_memory(memory, 2 * hits.size(), *node.budget, "search response",
                         "ask for fewer documents by [size], or for less of them by [_source]");
@@ -339,6 +442,7 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
         json.member("timed_out", page.timed_out);
+        if (page.terminated_early) json.member("terminated_early", *page.terminated_early);
         json.member_raw("_shards", shards_json(node, targets));
         json.member_object("hits", [&] {
             write_total(json, request, page.total);
@@ -507,6 +611,7 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
         page.total = found.total;
         page.max_score = found.max_score;
         page.timed_out = found.timed_out;
+        if (search.terminate_after > 0) page.terminated_early = found.terminated_early;
         page.hits = std::move(found.hits);
     }
     count_search(node, targets, begin);
@@ -514,15 +619,15 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
     return write_page(node, targets, request, page, begin);
 }
 
-std::string run_count(const Node& node, SearchTargets targets,
-                      std::shared_ptr<const io::Query> query) {
-    io::DocumentSearch search;
-    search.query = std::move(query);
+std::string run_count(const Node& node, SearchTargets targets, io::DocumentSearch search) {
     search.size = 0;
     std::optional<Aggregations> none;
-    const std::uint64_t total = search_targets(node, targets, search, {}, none).total;
-    return "{\"count\":" + std::to_string(total) + ",\"_shards\":" + shards_json(node, targets) +
-           "}";
+    const io::FoundDocuments found = search_targets(node, targets, search, {}, none);
+    return "{\"count\":" + std::to_string(found.total) +
+           (search.terminate_after == 0 ? ""
+            : found.terminated_early    ? ",\"terminated_early\":true"
+                                        : ",\"terminated_early\":false") +
+           ",\"_shards\":" + shards_json(node, targets) + "}";
 }
 
 namespace {

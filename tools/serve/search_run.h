@@ -47,8 +47,7 @@ std::size_t count_parts(const Node& node, std::string_view expression,
 std::string run_search(const Node& node, SearchTargets targets, const SearchRequest& request,
                        std::chrono::steady_clock::time_point begin);
 /// How many documents match, and of which indices, as _count answers.
-std::string run_count(const Node& node, SearchTargets targets,
-                      std::shared_ptr<const io::Query> query);
+std::string run_count(const Node& node, SearchTargets targets, io::DocumentSearch search);
 /// Opens a scroll in `contexts`, and answers with its first page. `targets` are those of the
 /// context. Throws as run_search, and 429 also for what it found and still has to give.
 std::string open_scroll(const Node& node, SearchContexts& contexts,

@@ -432,8 +432,11 @@ TEST_F(SearchApi, DatesAreShownAsAsked) {
     EXPECT_THAT(shown("epoch_second"), HasSubstr(R"("when":["707356800"])"));
     EXPECT_THAT(shown("strict_date_optional_time"),
                 HasSubstr(R"("when":["1992-06-01T00:00:00.000Z"])"));
-    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"when","format":"dd.MM.yy"}]})"),
-                HasSubstr("the format [dd.MM.yy] of a field is not supported"));
+    EXPECT_THAT(shown("dd.MM.yy"), HasSubstr(R"("when":["01.06.92"])"));
+    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"when","format":"jj.MM"}]})"),
+                HasSubstr("Unknown pattern letter: j"));
+    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"genre.keyword","format":"yyyy"}]})"),
+                HasSubstr("Field [genre.keyword] of type [keyword] doesn't support formats."));
 }
 
 TEST_F(SearchApi, TimeoutsAnswerWithWhatThereIs) {

@@ -392,6 +392,9 @@ TEST_F(Security, ForeignNamesInBodiesAreForbiddenAndNotTold) {
         EXPECT_EQ(reindex("logs-1", name), 403) << name;
         const std::string line = "{\"index\":\"" + name + "\"}\n{}\n";
         EXPECT_THAT(ask(who, "POST", "/_msearch", line).body, HasSubstr("\"status\":403")) << name;
+        const std::string terms =
+            R"({"query":{"terms":{"a":{"id":"1","path":"a","index":")" + name + "\"}}}}";
+        EXPECT_EQ(status(who, "POST", "/logs-1/_search", terms), 403) << name;
         for (const char* kind : {"index", "create", "delete", "update"}) {
             const bool has_body = std::string(kind) != "delete";
             const std::string item = std::string("{\"") + kind + R"(":{"_id":"1","_index":")" +

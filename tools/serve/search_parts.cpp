@@ -1,0 +1,89 @@
+#include "tools/serve/search_parts.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tools/serve/authorization.h"
+#include "tools/serve/index_registry.h"
+#include "tools/serve/json_body.h"
+#include "tools/serve/shard_routing.h"
+
+namespace penstock::serve {
+
+namespace {
+
+/// Which documents of one index are of a slice. As Elasticsearch: whole shards where there are
+/// enough of them, else parts of shards.
+class SliceOfIndex {
+  public:
+    SliceOfIndex(const SearchSlice& slice, std::int64_t shards, std::int64_t routing_shards)
+        : id_(static_cast<std::int64_t>(slice.id)),
+          max_(static_cast<std::int64_t>(slice.max)),
+          shards_(shards),
+          routing_shards_(routing_shards) {}
+
+    bool operator()(const std::string& id, const std::string& routing) const {
+        const std::int64_t shard =
+            shard_of(routing.empty() ? id : routing, shards_, routing_shards_);
+        if (max_ < shards_) return shard % max_ == id_;
+        if (id_ % shards_ != shard) return false;
+        const std::int64_t parts = max_ / shards_ + (max_ % shards_ > shard ? 1 : 0);
+        // Another hash than that of the shards: with the same one, parts would be empty.
+        return shard_of("slice of " + id, parts, parts) == id_ / shards_;
+    }
+
+  private:
+    std::int64_t id_;
+    std::int64_t max_;
+    std::int64_t shards_;
+    std::int64_t routing_shards_;
+};
+
+std::map<std::string, double> boosts_of(const Node& node, const SearchRequest& search,
+                                        const ExpandOptions& options) {
+    std::map<std::string, double> boosts;
+    for (const auto& [name, boost] : search.indices_boost) {
+        for (const std::string& index : node.indices->expand(name, options))
+            boosts.try_emplace(index, boost);
+    }
+    return boosts;
+}
+
+}  // namespace
+
+void arrange_parts(const Node& node, const SearchRequest& search, const ExpandOptions& options,
+                   std::vector<io::SearchPart>& parts) {
+    const auto boosts = boosts_of(node, search, options);
+    for (io::SearchPart& part : parts) {
+        const std::string& index = part.snapshot->index();
+        if (const auto found = boosts.find(index); found != boosts.end())
+            part.boost = found->second;
+        if (!search.slice) continue;
+        const auto metadata = node.indices->readable(index);
+        part.in_slice = SliceOfIndex(*search.slice, metadata ? metadata->shards : 1,
+                                     metadata ? metadata->routing_shards : 1);
+    }
+}
+
+io::TermsLoader terms_loader(Node& node, const Request& request) {
+    return [&node, &request](const io::TermsLookup& lookup,
+                             const std::function<void(document::Value)>& take) {
+        authorize_names(node, request, lookup.index);
+        const std::string index = node.indices->single(lookup.index);
+        authorize_index(node, request, index, lookup.index);
+        const auto stored = node.store->get(index, lookup.id, true);
+        if (!stored) return;
+        const auto metadata = node.indices->readable(index);
+        if (metadata && !metadata->finds(lookup.id, stored->routing, lookup.routing)) return;
+        document::Arena arena;
+        const auto source = parse_stored(stored->source, arena);
+        if (!source) return;
+        io::visit_values(*source, lookup.path, [&](document::Value value) {
+            if (!value.is_null()) take(value);
+            return false;
+        });
+    };
+}
+
+}  // namespace penstock::serve
