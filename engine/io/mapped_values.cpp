@@ -79,15 +79,16 @@ constexpr std::array<WholeType, 5> kWholeTypes{{{"long", "a long", -0x1p63, 0x1p
                                                 {"byte", "a byte", -128, 127},
                                                 {"unsigned_long", "unsigned long", 0, 0x1p64}}};
 
+/// `infinite`: what is rounded to infinity, half a step beyond the largest value.
 struct FractionType {
     std::string_view type;
-    double most;
+    double infinite;
 };
-constexpr std::array<FractionType, 4> kFractionTypes{
-    {{"double", std::numeric_limits<double>::max()},
-     {"float", std::numeric_limits<float>::max()},
-     {"half_float", 65'504},
-     {"scaled_float", std::numeric_limits<double>::max()}}};
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::array<FractionType, 4> kFractionTypes{{{"double", kInfinity},
+                                                      {"float", 0x1.ffffffp127},
+                                                      {"half_float", 65'520},
+                                                      {"scaled_float", kInfinity}}};
 
 bool is_address(const std::string& text) {
     std::array<unsigned char, sizeof(in6_addr)> address{};
@@ -382,7 +383,7 @@ class MappedValues::Walk {
         const auto* const type =
             std::find_if(kFractionTypes.begin(), kFractionTypes.end(),
                          [&](const FractionType& known) { return known.type == node.type; });
-        if (std::abs(*number) <= type->most) return std::nullopt;  // not so NaN
+        if (std::abs(*number) < type->infinite) return std::nullopt;  // not so NaN
         return illegal("[" + node.type + "] supports only finite values, but got [" + text + "]");
     }
 

@@ -304,7 +304,7 @@ std::vector<std::unique_ptr<Source>> open_sorted(IndexStore& store, const Sorted
         Slice& slice = whole.emplace_back();
         slice.index = part.index;
         slice.created = store.info(part.index).created;
-        slice.snapshot = store.snapshot(part.index);
+        slice.snapshot = store.searchable(part.index);
         slice.filter = part.filter;
     }
     std::vector<std::unique_ptr<Source>> sources;

@@ -30,7 +30,8 @@ struct SortedOptions {
     std::size_t window = 100'000;
 };
 
-/// One source a slice; all of them see the same state of the indices, each sorts its own documents,
+/// One source a slice; all of them see the same state of the indices, which is what searches see,
+/// each sorts its own documents,
 /// and together they give every document that matches once. Equal documents come in the order of
 /// their last change. A batch is of one index. Each slice holds at most `window` places and 16 MiB
 /// of values to sort by; every further window costs a look at all documents. A position is good for

@@ -154,9 +154,9 @@ std::vector<std::unique_ptr<io::Source>> open_sorted_sources(Node& node,
                                                              const ReindexPlan& plan) {
     io::SortedOptions options;
     if (plan.indices.size() > kMostConnections) {
-        throw illegal_argument("[sort] over [" + std::to_string(plan.indices.size()) +
-                               "] indices is too much: at most [" +
-                               std::to_string(kMostConnections) + "]");
+        throw illegal_argument(
+            "[sort] or a [refresh_interval] of -1 over [" + std::to_string(plan.indices.size()) +
+            "] indices is too much: at most [" + std::to_string(kMostConnections) + "]");
     }
     for (const std::string& index : plan.indices) {
         io::SortedPart& part = options.parts.emplace_back();
@@ -167,15 +167,26 @@ std::vector<std::unique_ptr<io::Source>> open_sorted_sources(Node& node,
     }
     options.query = request.query;
     options.sort = request.sort;
+    if (options.sort.empty()) options.sort.push_back({.kind = io::SortKey::Kind::document});
     options.slices = plan.slices;
     if (request.max_docs)
         options.window = std::min<std::size_t>(options.window, *request.max_docs + request.size);
     return io::open_sorted(*node.store, options);
 }
 
+/// Searches do not see all that is written to one of them.
+bool waits_for_refresh(const Node& node, const ReindexPlan& plan) {
+    return std::any_of(plan.indices.begin(), plan.indices.end(), [&](const std::string& index) {
+        const auto metadata = node.indices->metadata(index);
+        return metadata && metadata->visibility == io::Visibility::on_refresh;
+    });
+}
+
 std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexRequest& request,
                                                       const ReindexPlan& plan) {
-    if (!request.sort.empty()) return open_sorted_sources(node, request, plan);
+    // A search in the order of the documents sees what others see.
+    if (!request.sort.empty() || waits_for_refresh(node, plan))
+        return open_sorted_sources(node, request, plan);
     const bool all_at_once = plan.slices > 1 || plan.indices.size() <= kOpenAtOnce;
     std::vector<std::vector<job::ChainPart>> chains(plan.slices);
     for (const std::string& index : plan.indices) {

@@ -56,6 +56,30 @@ TEST_F(ByQueryTest, SizeIsAnOldNameOfMaxDocs) {
                 HasSubstr("[max_docs] set to two different values [1] and [2]"));
 }
 
+/// What is written since is a conflict of what a search has found.
+TEST_F(ByQueryTest, SeesWhatSearchesSee) {
+    node.indices->put_settings("trees", R"({"index":{"refresh_interval":"-1"}})");
+    const std::string source = R"({"name":"oak","age":4})";
+    io::WriteItem item;
+    item.id = "oak";
+    item.source = source;
+    std::vector<io::ItemResult> results;
+    node.store->bulk("trees", std::span(&item, 1), results);
+    item.id = "yew";
+    node.store->bulk("trees", std::span(&item, 1), results);
+    EXPECT_THAT(ask("/_reindex", 200, R"({"source":{"index":"trees"},"dest":{"index":"copy"}})"),
+                HasSubstr(R"("total":3)"));
+    EXPECT_EQ(node.store->get("copy", "oak")->source, R"({"name":"oak","age":3})");
+    EXPECT_THAT(ask("/trees/_delete_by_query?conflicts=proceed&refresh", 200),
+                AllOf(HasSubstr(R"("total":3)"), HasSubstr(R"("version_conflicts":1)"),
+                      HasSubstr(R"("deleted":2)")));
+    EXPECT_THAT(ask("/trees/_update_by_query?refresh", 200, ""), HasSubstr(R"("updated":2)"));
+    node.store->bulk("trees", std::span(&item, 1), results);
+    EXPECT_THAT(ask("/trees/_update_by_query", 409, ""), HasSubstr("[yew]: version conflict"));
+    node.store->refresh("trees");
+    EXPECT_THAT(ask("/trees/_delete_by_query?slices=2", 200), HasSubstr(R"("deleted":2)"));
+}
+
 TEST_F(ByQueryTest, NumbersThatAreNoneAreNamed) {
     EXPECT_THAT(ask("/trees/_delete_by_query?scroll_size=many", 400),
                 HasSubstr("Failed to parse int parameter [scroll_size] with value [many]"));
