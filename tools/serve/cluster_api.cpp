@@ -416,6 +416,7 @@ Flat section(const JsonBody& body, std::string_view name) {
 
 constexpr const char* kAutoCreate = "action.auto_create_index";
 constexpr const char* kNamesToDelete = "action.destructive_requires_name";
+constexpr const char* kMaxKeepAlive = "search.max_keep_alive";
 
 void check_auto_create(const Flat& changes) {
     const auto found = changes.find(kAutoCreate);
@@ -423,9 +424,29 @@ void check_auto_create(const Flat& changes) {
         AutoCreate::parse(JsonTree::leaf(found->second).content());
 }
 
+void check_keep_alive(const Flat& changes) {
+    const auto found = changes.find(kMaxKeepAlive);
+    if (found == changes.end() || found->second == "null") return;
+    const std::string text = JsonTree::leaf(found->second).content();
+    const auto time = parse_time(text);
+    if (!time || time->count() <= 0)
+        throw illegal_argument("failed to parse setting [" + std::string(kMaxKeepAlive) +
+                               "] with value [" + text +
+                               "] as a time value: a positive number and its unit are needed, as "
+                               "in 1h");
+}
+
+/// Throws ApiError 400 for a value that means nothing.
+void check_settings(const Flat& changes) {
+    check_auto_create(changes);
+    check_keep_alive(changes);
+}
+
 /// The settings that mean something here. Blocks.
 void put_in_force(const Node& node, const ClusterSettings& settings) {
     node.indices->set_auto_create(AutoCreate::parse(settings.text(kAutoCreate, "true")));
+    node.search_settings->max_keep_alive =
+        parse_time(settings.text(kMaxKeepAlive, "24h")).value_or(std::chrono::hours(24));
     const std::string names = settings.text(kNamesToDelete, "");
     node.indices->set_names_to_delete(names.empty() ? std::nullopt
                                                     : std::optional<bool>(names == "true"));
@@ -445,8 +466,8 @@ asio::awaitable<Response> put_settings(Request& request, const Node& node, Setti
     Flat transient = section(body, "transient");
     if (persistent.empty() && transient.empty()) throw action_validation({"no settings to update"});
     co_await runtime::call_on(node.runtime->blocking(), [&] {
-        check_auto_create(persistent);
-        check_auto_create(transient);
+        check_settings(persistent);
+        check_settings(transient);
         settings->put_persistent(persistent);
         settings->put_transient(transient);
         put_in_force(node, *settings);

@@ -1,6 +1,7 @@
 // What all families of the API share: the server's state.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -30,6 +31,12 @@ class Credentials;
 class RemoteWhitelist;
 struct HttpStats;
 
+/// Cluster settings that searches go by. Any thread may change them while others search.
+struct SearchSettings {
+    /// `search.max_keep_alive`, of scrolls and points in time.
+    std::atomic<std::chrono::milliseconds> max_keep_alive{std::chrono::hours(24)};
+};
+
 /// Made by the command, outlives the server. Members are thread-safe as they say themselves.
 struct Node {
     std::string name = "penstock";
@@ -47,6 +54,7 @@ struct Node {
     const pipeline::Catalog* catalog = nullptr;
     std::shared_ptr<io::IndexStore> store;
     std::shared_ptr<IndexRegistry> indices;
+    std::shared_ptr<SearchSettings> search_settings = std::make_shared<SearchSettings>();
     std::shared_ptr<PipelineRegistry> pipelines;
     std::shared_ptr<const inference::ModelStore> models;
     std::shared_ptr<inference::Deployments> deployments;

@@ -482,8 +482,8 @@ std::vector<std::string> count_parameters() {
 }  // namespace
 
 void add_search_routes(Router& router, Node& node) {
-    auto family =
-        std::make_shared<Family>(Family{node, std::make_shared<SearchContexts>(*node.runtime)});
+    auto family = std::make_shared<Family>(
+        Family{node, std::make_shared<SearchContexts>(*node.runtime, node.search_settings)});
     const auto add = [&](std::string_view methods, std::string_view pattern, Method method,
                          std::vector<std::string> parameters) {
         router.add(

@@ -6,6 +6,7 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/random_id.h"
+#include "tools/serve/units.h"
 
 namespace penstock::serve {
 
@@ -14,22 +15,26 @@ namespace {
 constexpr std::size_t kMaxContexts = 500;
 constexpr std::size_t kIdBytes = 33;
 constexpr std::size_t kMaxIndices = 1000;
-constexpr std::chrono::hours kLongest{24};
 constexpr std::chrono::seconds kWatchInterval{5};
 
 ApiError missing(const std::string& id) {
     return {404, "search_context_missing_exception", "No search context found for id [" + id + "]"};
 }
 
-void check_keep_alive(std::chrono::milliseconds keep_alive) {
-    if (keep_alive > kLongest)
-        throw illegal_argument("Keep alive for request (" + std::to_string(keep_alive.count()) +
-                               "ms) is too large. It must be less than (1d). This limit can be set "
-                               "by changing the [search.max_keep_alive] cluster level setting.");
+}  // namespace
+
+void SearchContexts::check_keep_alive(std::chrono::milliseconds keep_alive) const {
+    const std::chrono::milliseconds longest = settings_->max_keep_alive;
+    const auto text = [](std::chrono::milliseconds time) {
+        return "(" + time_text(static_cast<double>(time.count())) + ")";
+    };
+    if (keep_alive > longest)
+        throw illegal_argument("Keep alive for request " + text(keep_alive) +
+                               " is too large. It must be less than " + text(longest) +
+                               ". This limit can be set by changing the [search.max_keep_alive] "
+                               "cluster level setting.");
     if (keep_alive.count() <= 0) throw illegal_argument("[keep_alive] must be positive");
 }
-
-}  // namespace
 
 SearchContext::SearchContext(std::shared_ptr<IndexRegistry> registry,
                              std::vector<io::SearchPart> the_parts, std::string_view the_expression)

@@ -14,6 +14,7 @@
 #include "engine/runtime/runtime.h"
 #include "tools/serve/index_registry.h"
 #include "tools/serve/memory_budget.h"
+#include "tools/serve/node.h"
 #include "tools/serve/search_request.h"
 
 namespace penstock::serve {
@@ -56,7 +57,8 @@ struct SearchContext {
 /// those that nobody asked for in their time are closed.
 class SearchContexts : public std::enable_shared_from_this<SearchContexts> {
   public:
-    explicit SearchContexts(runtime::Runtime& runtime) : runtime_(runtime) {}
+    SearchContexts(runtime::Runtime& runtime, std::shared_ptr<const SearchSettings> settings)
+        : runtime_(runtime), settings_(std::move(settings)) {}
 
     /// Throws ApiError 429 when there are too many for one more, of so many indices.
     void check_room(bool scroll, std::size_t indices);
@@ -78,10 +80,12 @@ class SearchContexts : public std::enable_shared_from_this<SearchContexts> {
         Clock::time_point expires;
         std::chrono::milliseconds keep_alive{};
     };
+    void check_keep_alive(std::chrono::milliseconds keep_alive) const;
     void purge();
     void watch();
 
     runtime::Runtime& runtime_;
+    std::shared_ptr<const SearchSettings> settings_;
     std::mutex mutex_;
     std::map<std::string, Entry, std::less<>> entries_;
     bool watching_ = false;

@@ -116,6 +116,19 @@ TEST_F(ClusterApi, DeletingByPatternIsASettingOfTheCluster) {
     EXPECT_FALSE(node.indices->names_to_delete());
 }
 
+TEST_F(ClusterApi, HowLongScrollsMayLiveIsASettingOfTheCluster) {
+    const auto put = [&](int status, const std::string& value) {
+        return body(status, "PUT", "/_cluster/settings",
+                    R"({"transient":{"search.max_keep_alive":)" + value + "}}");
+    };
+    put(200, R"("2m")");
+    EXPECT_EQ(node.search_settings->max_keep_alive.load(), std::chrono::minutes(2));
+    for (const char* wrong : {R"("long")", "-1", "0"})
+        expect_has(put(400, wrong), "failed to parse setting [search.max_keep_alive]");
+    put(200, "null");
+    EXPECT_EQ(node.search_settings->max_keep_alive.load(), std::chrono::hours(24));
+}
+
 TEST_F(ClusterApi, PipelinesThatNobodyHasUsedListTheirProcessors) {
     node.pipelines->put("called", R"({"processors":[{"remove":{"field":"a"}}]})");
     node.pipelines->put("idle", R"({"processors":[{"set":{"tag":"t","field":"a","value":2}},

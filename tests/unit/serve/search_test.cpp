@@ -195,6 +195,10 @@ TEST_F(SearchApi, ScrollsAreBoundedInNumber) {
 }
 
 TEST_F(SearchApi, PointsInTime) {
+    node.search_settings->max_keep_alive = std::chrono::minutes(2);
+    EXPECT_THAT(
+        call("POST", "/books/_pit?keep_alive=150s").body,
+        HasSubstr("Keep alive for request (2.5m) is too large. It must be less than (2m)."));
     const std::string id = member(call("POST", "/books/_pit?keep_alive=1m").body, "id");
     put("books", "4", R"({"title":"late","pages":1})");
     const std::string pit = R"("pit":{"id":")" + id + R"(","keep_alive":"1m"})";
