@@ -4,6 +4,8 @@
 #include <unicode/tzfmt.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include "engine/runtime/error.h"
 #include "engine/text/dates/program.h"
@@ -226,7 +228,13 @@ ZonedTime ZonedTime::of_millis(std::int64_t epoch_milli, const Zone& zone) {
 }
 
 std::int64_t ZonedTime::epoch_milli() const {
-    return epoch_second * 1000 + nano / 1'000'000;
+    // What lies beyond all milliseconds is the last one, or the first.
+    std::int64_t millis = 0;
+    if (!__builtin_mul_overflow(epoch_second, std::int64_t{1000}, &millis) &&
+        !__builtin_add_overflow(millis, std::int64_t{nano / 1'000'000}, &millis))
+        return millis;
+    return epoch_second < 0 ? std::numeric_limits<std::int64_t>::min()
+                            : std::numeric_limits<std::int64_t>::max();
 }
 
 struct DateFormat::Alternatives {

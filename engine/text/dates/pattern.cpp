@@ -148,6 +148,11 @@ void ProgramBuilder::pad_next(int width) {
 }
 
 void ProgramBuilder::optional_start() {
+    // Reading goes one call deeper for each.
+    constexpr std::size_t most = 32;
+    if (open_.size() == most)
+        throw Error("Pattern has more than " + std::to_string(most) +
+                    " optional sections inside of each other");
     Step step;
     step.op = Step::Op::optional;
     open_.push_back(add(std::move(step)));

@@ -1,5 +1,7 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -174,6 +176,25 @@ TEST(DateFormat, Refusals) {
     };
     for (const auto& [format, why] : refused)
         EXPECT_EQ(refusal(format), why);
+}
+
+/// Each takes a call of its own when a text is read.
+TEST(DateFormat, OptionalSectionsAreInsideOfEachOtherUpToABound) {
+    const std::string thirty_two(32, '[');
+    EXPECT_EQ(read(thirty_two + "uuuu-MM-dd", "2024-03-03"), "2024-03-03T00:00:00.000000000Z");
+    EXPECT_THAT(refusal(std::string(100'000, '[') + "uuuu"),
+                testing::HasSubstr("more than 32 optional sections inside of each other"));
+    std::string beside = "uuuu-MM-dd";
+    for (int i = 0; i < 100; ++i)
+        beside += "[ ]";
+    EXPECT_EQ(read(beside, "2024-03-03"), "2024-03-03T00:00:00.000000000Z");
+}
+
+TEST(DateFormat, TimesBeyondAllMillisecondsAreTheLastOne) {
+    const ZonedTime far{std::numeric_limits<std::int64_t>::max() / 2, 0, Zone{}};
+    EXPECT_EQ(far.epoch_milli(), std::numeric_limits<std::int64_t>::max());
+    const ZonedTime early{std::numeric_limits<std::int64_t>::min() / 2, 0, Zone{}};
+    EXPECT_EQ(early.epoch_milli(), std::numeric_limits<std::int64_t>::min());
 }
 
 TEST(DateFormat, LanguagesHaveNamesAndWeeks) {
