@@ -39,6 +39,9 @@ std::string unique_suffix() {
 /// on; a few tries suffice, since each begins from the newest state.
 constexpr int kSearchTries = 4;
 
+/// See IndexStore::searchable.
+constexpr std::size_t kRefreshedSnapshots = 4;
+
 /// Reading connections that wait for the next reader; each holds some megabytes of pages.
 constexpr std::size_t kIdleReaders = 4;
 
@@ -207,6 +210,20 @@ std::map<std::string, std::string> Index::attributes() {
     return read_attributes(reader.db());
 }
 
+std::size_t Index::log_bytes() {
+    const std::lock_guard lock(writer_mutex_);
+    return writer_->log_bytes();
+}
+
+std::vector<std::shared_ptr<IndexSnapshot>> Index::snapshots(std::size_t count) {
+    log_bytes();  // which empties it, as far as it can be
+    const WriteGate gate(*this);
+    std::vector<std::shared_ptr<IndexSnapshot>> snapshots;
+    for (std::size_t i = 0; i < count; ++i)
+        snapshots.push_back(std::make_shared<IndexSnapshot>(shared_from_this()));
+    return snapshots;
+}
+
 void Index::set_attributes(const std::map<std::string, std::string>& attributes) {
     const std::lock_guard lock(writer_mutex_);
     writer_->set_attributes(attributes);
@@ -305,6 +322,7 @@ bool IndexStore::remove(const std::string& name) {
     std::error_code error;
     fs::rename(path(name), beside, error);
     if (error) throw StorageError("cannot delete index [" + name + "]: " + error.message());
+    forget_refreshed(name);  // of whoever has looked at it meanwhile
     fs::remove_all(beside, error);
     if (error)
         throw StorageError("index [" + name + "] is deleted, but files remain in " + beside + ": " +
@@ -358,31 +376,50 @@ std::shared_ptr<IndexSnapshot> IndexStore::searchable(const std::string& name) {
     {
         const std::lock_guard lock(refreshed_mutex_);
         const auto found = refreshed_.find(name);
-        if (found != refreshed_.end() && found->second.index == index)
-            return found->second.snapshot;
+        if (found != refreshed_.end() && found->second.index == index &&
+            !found->second.snapshots.empty()) {
+            Refreshed& refreshed = found->second;
+            refreshed.next = (refreshed.next + 1) % refreshed.snapshots.size();
+            return refreshed.snapshots[refreshed.next];
+        }
     }
     return std::make_shared<IndexSnapshot>(std::move(index));
 }
 
 void IndexStore::set_visibility(const std::string& name, Visibility visibility) {
     if (visibility == Visibility::at_once) return forget_refreshed(name);
-    std::shared_ptr<Index> index = need(name);
-    const std::lock_guard lock(refreshed_mutex_);
-    Refreshed& refreshed = refreshed_[name];
-    if (refreshed.index == index) return;
-    refreshed = {index, std::make_shared<IndexSnapshot>(index)};
+    const std::shared_ptr<Index> index = need(name);
+    const std::lock_guard one(refreshing_);
+    {
+        const std::lock_guard lock(refreshed_mutex_);
+        const auto found = refreshed_.find(name);
+        if (found != refreshed_.end() && found->second.index == index) return;
+        refreshed_[name] = {index, {}, 0};
+    }
+    replace_refreshed(name);
 }
 
 void IndexStore::refresh(const std::string& name) {
-    std::shared_ptr<IndexSnapshot> old;  // closed without the lock
+    const std::lock_guard one(refreshing_);
+    replace_refreshed(name);
+}
+
+/// The old state is let go before the new one is opened: only in between, when nobody reads an old
+/// state, can the log be emptied.
+void IndexStore::replace_refreshed(const std::string& name) {
+    std::vector<std::shared_ptr<IndexSnapshot>> old;
+    {
+        const std::lock_guard lock(refreshed_mutex_);
+        const auto found = refreshed_.find(name);
+        if (found == refreshed_.end()) return;
+        old = std::exchange(found->second.snapshots, {});
+    }
+    old.clear();
+    const std::shared_ptr<Index> index = need(name);
+    std::vector<std::shared_ptr<IndexSnapshot>> snapshots = index->snapshots(kRefreshedSnapshots);
     const std::lock_guard lock(refreshed_mutex_);
     const auto found = refreshed_.find(name);
-    if (found == refreshed_.end()) return;
-    std::shared_ptr<Index> index = need(name);
-    auto snapshot = std::make_shared<IndexSnapshot>(index);
-    old = std::exchange(found->second.snapshot, std::move(snapshot));
-    found->second.index = std::move(index);
-    found->second.unrefreshed = 0;
+    if (found != refreshed_.end()) found->second = {index, std::move(snapshots), 0};
 }
 
 void IndexStore::forget_refreshed(const std::string& name) {
@@ -391,16 +428,21 @@ void IndexStore::forget_refreshed(const std::string& name) {
     old = refreshed_.extract(name);
 }
 
-/// A reader of an old state keeps the log of the files from being emptied: that has a bound.
-void IndexStore::note_written(const std::string& name, std::size_t bytes) {
+/// Readers of an old state keep the log of the files from being emptied: that has a bound. What is
+/// written is written: a refresh that fails is tried again after the next write.
+void IndexStore::bound_log(const std::string& name) {
+    std::shared_ptr<Index> index;
     {
         const std::lock_guard lock(refreshed_mutex_);
         const auto found = refreshed_.find(name);
         if (found == refreshed_.end()) return;
-        found->second.unrefreshed += bytes;
-        if (found->second.unrefreshed < options_.most_unrefreshed) return;
+        index = found->second.index;
     }
-    refresh(name);
+    try {
+        if (index->log_bytes() >= options_.most_unrefreshed) refresh(name);
+    } catch (const Error&) {
+        return;
+    }
 }
 
 void IndexStore::bulk(const std::string& name, std::span<const WriteItem> items,
@@ -432,10 +474,7 @@ void IndexStore::bulk(const std::string& name, std::span<const WriteItem> items,
             continue;
         }
         need_or_create(target)->bulk(part.items, part.results);
-        std::size_t bytes = 0;
-        for (const WriteItem* item : part.items)
-            bytes += item->source.size();
-        note_written(target, bytes);
+        bound_log(target);
     }
 }
 

@@ -133,9 +133,9 @@ struct IndexStoreOptions {
     /// optimize() builds a graph for fields with more vectors than this; below, every search is
     /// exact.
     std::size_t exact_limit = 50'000;
-    /// An index with Visibility::on_refresh is refreshed by itself after so many bytes of sources:
-    /// until then the log of its files, some ten times as large, cannot be emptied.
-    std::size_t most_unrefreshed = std::size_t{64} << 20U;
+    /// An index with Visibility::on_refresh is refreshed by itself when the log of its files has so
+    /// many bytes: until then it cannot be emptied.
+    std::size_t most_unrefreshed = std::size_t{512} << 20U;
 };
 
 /// When searches see what is written.
@@ -209,8 +209,8 @@ class IndexStore {
 
     /// The index as it is now, for searches that must all see the same state.
     std::shared_ptr<IndexSnapshot> snapshot(const std::string& name);
-    /// The index as searches are to see it: as it is now, or as it was at its last refresh; its
-    /// searches wait for each other then.
+    /// The index as searches are to see it: as it is now, or as it was at its last refresh; four
+    /// searches of that state can go on at a time.
     std::shared_ptr<IndexSnapshot> searchable(const std::string& name);
     /// Of this process and until the index is closed with it; all that was written before is
     /// visible. Asking for what there is changes nothing.
@@ -238,21 +238,24 @@ class IndexStore {
     std::shared_ptr<Index> need(const std::string& name) const;
     std::shared_ptr<Index> need_or_create(const std::string& name);
     std::string path(const std::string& name) const;
-    void note_written(const std::string& name, std::size_t bytes);
+    void bound_log(const std::string& name);
     void forget_refreshed(const std::string& name);
 
-    /// What searches of an index with Visibility::on_refresh see.
+    /// What searches of an index with Visibility::on_refresh see: one state, several times, so that
+    /// they need not wait for each other.
     struct Refreshed {
         std::shared_ptr<Index> index;
-        std::shared_ptr<IndexSnapshot> snapshot;
-        std::size_t unrefreshed = 0;  ///< bytes of sources written since
+        std::vector<std::shared_ptr<IndexSnapshot>> snapshots;
+        std::size_t next = 0;
     };
+    void replace_refreshed(const std::string& name);
 
     std::string directory_;
     IndexStoreOptions options_;
     mutable std::mutex mutex_;
     mutable std::map<std::string, std::shared_ptr<Index>> open_;
-    std::mutex refreshed_mutex_;  ///< before mutex_, where both are held
+    std::mutex refreshing_;       ///< one refresh at a time; before the other two
+    std::mutex refreshed_mutex_;  ///< held for a look alone
     std::map<std::string, Refreshed, std::less<>> refreshed_;
 };
 

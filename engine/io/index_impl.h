@@ -72,6 +72,8 @@ class IndexWriter {
 
     void bulk(std::span<const WriteItem* const> items, std::span<ItemResult* const> results);
     void merge_text();
+    /// See Index::log_bytes.
+    std::size_t log_bytes();
     void set_attributes(const std::map<std::string, std::string>& attributes);
     void add_vector_field(const VectorMapping& mapping);
 
@@ -154,7 +156,7 @@ class VectorCache {
     State state_;
 };
 
-class Index {
+class Index : public std::enable_shared_from_this<Index> {
   public:
     Index(std::string directory, std::string name, const IndexStoreOptions& options);
 
@@ -171,6 +173,10 @@ class Index {
     std::map<std::string, std::string> attributes();
     void set_attributes(const std::map<std::string, std::string>& attributes);
     void add_vector_field(const VectorMapping& mapping);
+    /// Of the write-ahead log, after what nobody reads any more is taken out of it.
+    std::size_t log_bytes();
+    /// The same state so many times. Writers wait meanwhile.
+    std::vector<std::shared_ptr<IndexSnapshot>> snapshots(std::size_t count);
 
     const std::string& name() const { return name_; }
     std::string file() const { return directory_ + "/index.db"; }

@@ -266,10 +266,14 @@ class DocumentSearcher {
         if (!filter && !parts_[part].in_slice && stops_early(search_, *matcher)) {
             first_ones(impl, *matcher, visit);
         } else if (const DocumentList* candidates = matcher->candidates()) {
-            for (auto next = candidates->begin(); next != candidates->end() && goes_on(); ++next)
+            auto next =
+                std::upper_bound(candidates->begin(), candidates->end(), parts_[part].after);
+            for (; next != candidates->end() && goes_on(); ++next)
                 visit(*next);
         } else {
-            Statement all = impl.db().query("SELECT seq_no FROM docs ORDER BY seq_no");
+            Statement all =
+                impl.db().query("SELECT seq_no FROM docs WHERE seq_no > ? ORDER BY seq_no");
+            all.bind(parts_[part].after);
             while (goes_on() && all.step())
                 visit(all.integer(0));
         }
@@ -387,7 +391,7 @@ class DocumentSearcher {
                        DocumentView& document, double score) const {
         if (key.kind == SortKey::Kind::score) return score;
         if (key.kind == SortKey::Kind::document)
-            return static_cast<std::int64_t>(part << 44U) + document.seq_no();
+            return static_cast<std::int64_t>(part << kPartShift) + document.seq_no();
         if (key.field == "_id") return document.id();
         const SortMode mode =
             key.mode.value_or(key.descending ? SortMode::largest : SortMode::least);

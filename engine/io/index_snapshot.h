@@ -76,9 +76,13 @@ struct SortKey {
     std::optional<ValueType> if_unmapped;  ///< else a field that nobody knows is an error
 };
 
+/// Sorting by the order of documents goes by part and sequence number: part << kPartShift + seq_no.
+constexpr unsigned kPartShift = 44;
+
 struct SearchPart {
     std::shared_ptr<IndexSnapshot> snapshot;  ///< null: left out of the search
     std::shared_ptr<const Query> filter;      ///< of the alias; null: none
+    std::int64_t after = -1;                  ///< documents up to this one are not looked at
     double boost = 1;                         ///< by which its scores count more or less
     /// Whether a document is of the slice that is asked for; null: all are.
     std::function<bool(const std::string& id, const std::string& routing)> in_slice;

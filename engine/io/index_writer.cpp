@@ -221,6 +221,14 @@ void IndexWriter::merge_text() {
     db_.execute("PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE)");
 }
 
+std::size_t IndexWriter::log_bytes() {
+    // Busy or not, frames in the log, and how many of them are in the file.
+    Statement checkpoint = db_.query("PRAGMA wal_checkpoint(PASSIVE)");
+    if (!checkpoint.step()) return 0;
+    constexpr std::int64_t frame = 16'384 + 24;
+    return static_cast<std::size_t>(std::max<std::int64_t>(checkpoint.integer(1), 0) * frame);
+}
+
 void IndexWriter::set_attributes(const std::map<std::string, std::string>& attributes) {
     Transaction transaction(db_, Transaction::Kind::write);
     for (const auto& [key, value] : attributes)

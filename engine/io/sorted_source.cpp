@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::size_t kWindowBytes = 16UL << 20U;
 constexpr std::size_t kSmallestWindow = 100;
+/// In the order of the documents a window costs no more than what it holds, and others search
+/// between two.
+constexpr std::size_t kDocumentWindow = 10'000;
 
 /// Documents whose sequence numbers lie in a range.
 class SeqNoMatcher final : public Matcher {
@@ -78,6 +81,9 @@ class SortedSource final : public Source {
           query_(options.query),
           keys_(options.sort),
           window_(std::max(options.window, kSmallestWindow)) {
+        in_document_order_ =
+            keys_.size() == 1 && keys_[0].kind == SortKey::Kind::document && !keys_[0].descending;
+        if (in_document_order_) window_ = std::min(window_, kDocumentWindow);
         const auto is_document = [](const SortKey& key) {
             return key.kind == SortKey::Kind::document;
         };
@@ -219,19 +225,44 @@ class SortedSource final : public Source {
         return !finished_;
     }
 
+    DocumentSearch search_of_slices() const {
+        DocumentSearch search;
+        search.query = Query::filtered(
+            query_, {std::make_shared<Query>(std::make_shared<SliceNode>(slices_))});
+        search.sort = keys_;
+        search.size = window_;
+        return search;
+    }
+
+    /// The next window in the order of the documents: the search begins behind the last one and
+    /// ends with the window.
+    void go_on_in_order() {
+        const std::int64_t last = std::get<std::int64_t>(after_->front());
+        DocumentSearch search = search_of_slices();
+        search.terminate_after = window_;
+        hits_.clear();
+        next_ = 0;
+        auto part = static_cast<std::size_t>(last >> kPartShift);
+        std::int64_t after = last - (static_cast<std::int64_t>(part) << kPartShift);
+        for (; part < slices_.size() && hits_.empty(); ++part, after = -1) {
+            std::vector<SearchPart> parts(slices_.size());
+            parts[part].snapshot = slices_[part].snapshot;
+            parts[part].filter = slices_[part].filter;
+            parts[part].after = std::max(after, slices_[part].after);
+            hits_ = std::move(search_documents(parts, search).hits);
+        }
+    }
+
     void look_up() {
+        if (in_document_order_ && counted_ && after_) return go_on_in_order();
         std::vector<SearchPart> parts;
         for (const Slice& slice : slices_) {
             SearchPart& part = parts.emplace_back();
             part.snapshot = slice.snapshot;
             part.filter = slice.filter;
         }
-        DocumentSearch search;
-        search.query = Query::filtered(
-            query_, {std::make_shared<Query>(std::make_shared<SliceNode>(slices_))});
-        search.sort = keys_;
+        DocumentSearch search = search_of_slices();
         search.after = after_;
-        search.size = window_;
         search.on_memory = [this](std::size_t bytes) {
             if (bytes > kWindowBytes && window_ > kSmallestWindow) throw WindowTooLarge{};
         };
@@ -276,6 +307,7 @@ class SortedSource final : public Source {
     std::vector<FoundDocument> hits_;              ///< of the window
     std::size_t next_ = 0;                         ///< in `hits_`
     std::optional<std::vector<SortValue>> after_;  ///< of what was read last
+    bool in_document_order_ = false;
     bool finished_ = false;
     bool counted_ = false;  ///< `total_` is known
     std::uint64_t read_ = 0;

@@ -97,7 +97,9 @@ class Chain final : public io::Source {
         document::Value root;
         document::JsonError error;
         const bool is_object = parser_.parse(position, arena, root, error) && root.is_object();
-        const document::Value* positions = is_object ? root.as_object().get("parts") : nullptr;
+        const document::Value* kind = is_object ? root.as_object().get("kind") : nullptr;
+        const bool is_chain = kind != nullptr && kind->is_string() && kind->as_string() == "chain";
+        const document::Value* positions = is_chain ? root.as_object().get("parts") : nullptr;
         if (positions == nullptr || !positions->is_array() ||
             positions->as_array().size() != parts_.size()) {
             throw Error("cannot resume: the saved position does not belong to these " +

@@ -41,6 +41,14 @@ std::size_t shards(const Node& node, const std::vector<std::string>& indices) {
     return static_cast<std::size_t>(fewest);
 }
 
+/// Searches do not see all that is written to one of them.
+bool waits_for_refresh(const Node& node, const std::vector<std::string>& indices) {
+    return std::any_of(indices.begin(), indices.end(), [&](const std::string& index) {
+        const auto metadata = node.indices->metadata(index);
+        return metadata && metadata->visibility == io::Visibility::on_refresh;
+    });
+}
+
 void check_destination(const ReindexPlan& plan) {
     if (std::find(plan.indices.begin(), plan.indices.end(), plan.dest) == plan.indices.end())
         return;
@@ -63,6 +71,7 @@ ReindexPlan make_plan(Node& node, const ReindexRequest& request) {
         std::vector<std::string> filters = node.indices->filters(joined(request.source), index);
         if (!filters.empty()) plan.filters[index] = std::move(filters);
     }
+    plan.as_searched = waits_for_refresh(node, plan.indices);
     plan.slices = request.slices ? *request.slices : shards(node, plan.indices);
     if (plan.slices > 1 && plan.slices * plan.indices.size() > kMostConnections) {
         throw illegal_argument("[slices] of [" + std::to_string(plan.slices) + "] over [" +
@@ -174,19 +183,10 @@ std::vector<std::unique_ptr<io::Source>> open_sorted_sources(Node& node,
     return io::open_sorted(*node.store, options);
 }
 
-/// Searches do not see all that is written to one of them.
-bool waits_for_refresh(const Node& node, const ReindexPlan& plan) {
-    return std::any_of(plan.indices.begin(), plan.indices.end(), [&](const std::string& index) {
-        const auto metadata = node.indices->metadata(index);
-        return metadata && metadata->visibility == io::Visibility::on_refresh;
-    });
-}
-
 std::vector<std::unique_ptr<io::Source>> open_sources(Node& node, const ReindexRequest& request,
                                                       const ReindexPlan& plan) {
     // A search in the order of the documents sees what others see.
-    if (!request.sort.empty() || waits_for_refresh(node, plan))
-        return open_sorted_sources(node, request, plan);
+    if (!request.sort.empty() || plan.as_searched) return open_sorted_sources(node, request, plan);
     const bool all_at_once = plan.slices > 1 || plan.indices.size() <= kOpenAtOnce;
     std::vector<std::vector<job::ChainPart>> chains(plan.slices);
     for (const std::string& index : plan.indices) {

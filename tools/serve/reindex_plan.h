@@ -22,6 +22,8 @@ struct ReindexPlan {
     std::string dest;  ///< concrete; empty: back to where documents come from
     std::size_t slices = 1;
     bool confined = false;  ///< pipelines send nothing elsewhere
+    /// Documents are those that searches saw when the job began, where these do not see everything.
+    bool as_searched = false;
 };
 
 /// Names to indices. Blocks. Throws ApiError for what cannot be on this node.

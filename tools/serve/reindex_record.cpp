@@ -45,6 +45,7 @@ std::string write_record(const ReindexOrigin& origin, const ReindexPlan& plan) {
         json.member("dest", plan.dest);
         json.member("slices", plan.slices);
         json.member("confined", plan.confined);
+        json.member("as_searched", plan.as_searched);
     });
     return out;
 }
@@ -76,8 +77,12 @@ void read_record(const std::string& text, ReindexOrigin& origin, ReindexPlan& pl
     origin.body = text_member(body, "body");
     plan.dest = text_member(body, "dest");
     plan.slices = static_cast<std::size_t>(integer_member(body, "slices"));
-    const document::Value* confined = body.find("confined");  // earlier versions have none
-    plan.confined = confined != nullptr && confined->is_boolean() && confined->as_boolean();
+    const auto flag = [&](const char* name) {  // earlier versions have none
+        const document::Value* value = body.find(name);
+        return value != nullptr && value->is_boolean() && value->as_boolean();
+    };
+    plan.confined = flag("confined");
+    plan.as_searched = flag("as_searched");
     if (const document::Value* parameters = body.find("parameters")) {
         for (const document::Member& one : parameters->as_object())
             origin.query.set(std::string(one.key()), std::string(one.value.as_string()));

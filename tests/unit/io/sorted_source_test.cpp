@@ -69,6 +69,38 @@ class SortedSourceTest : public testing::Test {
     std::shared_ptr<IndexStore> store_;
 };
 
+/// Windows begin where the one before has ended, also in the middle of an index and of a slice.
+TEST_F(SortedSourceTest, GoesOnInTheOrderOfTheDocuments) {
+    fill("a", 450);
+    fill("b", 300);
+    SortedOptions options = by_n();
+    options.sort = {{.kind = SortKey::Kind::document}};
+    options.query = Query::parse(R"({"range":{"n":{"lt":5}}})");
+    const std::vector<std::string> whole = read(*open_sorted(*store_, options).front());
+    EXPECT_EQ(whole.size(), 322U + 215U);
+    EXPECT_EQ(whole[5], R"({"n":0}a7)");
+    EXPECT_EQ(whole[322], R"({"n":0}b0)");
+    options.slices = 2;
+    std::vector<std::string> sliced;
+    for (auto& slice : open_sorted(*store_, options)) {
+        for (std::string& id : read(*slice))
+            sliced.push_back(std::move(id));
+    }
+    std::vector<std::string> sorted = whole;
+    std::sort(sorted.begin(), sorted.end());
+    std::sort(sliced.begin(), sliced.end());
+    EXPECT_EQ(sliced, sorted);
+    options.slices = 1;
+    auto first = open_sorted(*store_, options);
+    const std::vector<std::string> begun = read(*first.front(), 350);
+    auto second = open_sorted(*store_, options);
+    second.front()->seek(first.front()->position());
+    std::vector<std::string> all = begun;
+    for (std::string& id : read(*second.front()))
+        all.push_back(std::move(id));
+    EXPECT_EQ(all, whole);
+}
+
 TEST_F(SortedSourceTest, GivesEveryDocumentOnceInOrderOverManyWindows) {
     fill("a", 450);
     fill("b", 30);
