@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <unordered_map>
 
 #include "tools/serve/api_error.h"
@@ -266,51 +267,98 @@ bool is_too_wide(const Request& request, unsigned privileges,
     });
 }
 
-/// An alias by which a pattern reaches nothing but indices that it reaches by their own names.
-bool adds_nothing(const Node& node, const Request& request, unsigned privileges,
-                  const std::string& name, const std::string& pattern) {
-    if (node.indices->exists(name)) return false;
-    const std::vector<std::string> indices = node.indices->expand(name);
-    return std::all_of(indices.begin(), indices.end(), [&](const std::string& index) {
-        return fits_pattern(pattern, index) &&
-               request.principal->permissions.allows(privileges, index);
-    });
-}
+/// The names that a principal may use, for patterns that are wider than that.
+class AllowedNames {
+  public:
+    AllowedNames(const Node& node, const Request& request, unsigned privileges) {
+        constexpr unsigned open_alone =
+            Index::read | Index::write | Index::monitor | Index::maintenance;
+        options_ = ExpandOptions::from(request.query, true,
+                                       (privileges & open_alone) != 0 ? Reach::open : Reach::all);
+        names_ = node.indices->known_names(grants_by_alias(privileges));
+        std::erase_if(names_, [&](const KnownName& known) {
+            return !request.principal->permissions.allows(privileges, known.name);
+        });
+        for (const KnownName& known : names_) {
+            if (known.indices.empty()) indices_.insert(known.name);
+        }
+    }
+
+    /// What a pattern reaches of them. Aliases that lead to nothing more are left out.
+    std::vector<std::string> like(std::string_view pattern) const {
+        const bool hidden = options_.hidden || pattern.starts_with('.');
+        std::vector<std::string> names;
+        for (const KnownName& known : names_) {
+            const bool passed_over = (!hidden && known.name.starts_with('.')) ||
+                                     !(known.closed ? options_.closed : options_.open);
+            if (!passed_over && fits_pattern(pattern, known.name) && adds(known, pattern))
+                names.push_back(known.name);
+        }
+        return names;
+    }
+
+  private:
+    bool adds(const KnownName& known, std::string_view pattern) const {
+        if (known.indices.empty()) return true;
+        return !std::all_of(known.indices.begin(), known.indices.end(),
+                            [&](const std::string& index) {
+                                return fits_pattern(pattern, index) && indices_.contains(index);
+                            });
+    }
+
+    ExpandOptions options_;
+    std::vector<KnownName> names_;
+    std::set<std::string, std::less<>> indices_;  ///< of these, by their own names
+};
+
+/// Names in the order in which an expression brings them, each once.
+class NameList {
+  public:
+    void add(const std::string& name) {
+        if (known_.insert(name).second) names_.push_back(name);
+    }
+    void exclude(std::string_view pattern) {
+        std::erase_if(names_, [&](const std::string& name) {
+            return fits_pattern(pattern, name) && known_.erase(name) > 0;
+        });
+    }
+    std::string joined() const {
+        std::string joined;
+        for (const std::string& name : names_)
+            joined += (joined.empty() ? "" : ",") + name;
+        return joined;
+    }
+
+  private:
+    std::vector<std::string> names_;
+    std::set<std::string> known_;
+};
 
 /// An expression as the principal means it: a pattern that is wider than its rights reaches only
 /// what it may use, as in Elasticsearch. Then names stand for patterns, of indices and of aliases.
 std::string narrowed(const Node& node, const Request& request, unsigned privileges,
                      std::string_view expression) {
+    check_expression(expression);
     const std::vector<std::string> parts =
         split_list(expression.empty() ? std::string_view("_all") : expression);
     if (!is_too_wide(request, privileges, parts)) return std::string(expression);
-    constexpr unsigned open_alone =
-        Index::read | Index::write | Index::monitor | Index::maintenance;
-    const ExpandOptions options = ExpandOptions::from(
-        request.query, true, (privileges & open_alone) != 0 ? Reach::open : Reach::all);
-    std::vector<std::string> names;
+    const AllowedNames allowed(node, request, privileges);
+    NameList names;
+    std::set<std::string, std::less<>> seen;  // patterns that would add nothing more
     bool after_pattern = false;
     for (const std::string& part : parts) {
         if (after_pattern && part.front() == '-') {
-            std::erase_if(names,
-                          [excluded = std::string_view(part).substr(1)](const std::string& name) {
-                              return fits_pattern(excluded, name);
-                          });
-        } else if (is_pattern(part)) {
+            names.exclude(std::string_view(part).substr(1));
+            seen.clear();
+        } else if (!is_pattern(part)) {
+            names.add(part);
+        } else if (seen.insert(part).second) {
             after_pattern = true;
-            for (std::string& name :
-                 node.indices->names_like(part, options, grants_by_alias(privileges))) {
-                if (request.principal->permissions.allows(privileges, name) &&
-                    !adds_nothing(node, request, privileges, name, part))
-                    names.push_back(std::move(name));
-            }
-        } else {
-            names.push_back(part);
+            for (const std::string& name : allowed.like(part))
+                names.add(name);
         }
     }
-    std::string joined;
-    for (const std::string& name : names)
-        joined += (joined.empty() ? "" : ",") + name;
+    std::string joined = names.joined();
     return joined.empty() ? std::string(kNothing) : joined;
 }
 

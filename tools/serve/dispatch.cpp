@@ -4,6 +4,7 @@
 #include <new>
 
 #include "engine/inference/inference_error.h"
+#include "engine/runtime/await.h"
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
@@ -55,7 +56,12 @@ boost::asio::awaitable<Response> answer(const Router& router, Node& node, Reques
         check_common_parameters(request);
         const Handler& handler = router.find(request);
         resolve_names(node, request);
-        authorize(node, request);
+        // Who may use some indices only has their names looked up, which waits for files.
+        if (is_limited(request)) {
+            co_await runtime::call_on(node.runtime->blocking(), [&] { authorize(node, request); });
+        } else {
+            authorize(node, request);
+        }
         response = co_await handler(request);
     } catch (...) {
         response = refused();

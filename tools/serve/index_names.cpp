@@ -127,7 +127,9 @@ void check_alias_name(const std::string& alias, const io::IndexStore& store,
 
 namespace {
 
-constexpr std::size_t kLongestExpression = 16 * 1024;
+/// Each pattern is compared with all names.
+constexpr std::size_t kLongestPatterns = 16 * 1024;
+constexpr std::size_t kLongestExpression = 1024 * 1024;
 
 ApiError underscored_name(const std::string& name) {
     return ApiError(400, "invalid_index_name_exception",
@@ -213,14 +215,27 @@ class NameLookup {
 
 }  // namespace
 
+void check_expression(std::string_view expression) {
+    const auto check = [](const char* what, std::size_t size, std::size_t most) {
+        if (size > most)
+            throw illegal_argument(
+                std::string("the ") + what + " of indices are too long, must be no longer than " +
+                std::to_string(most) + " bytes but were: " + std::to_string(size) +
+                "; name them by a pattern or an alias");
+    };
+    if (expression.size() <= kLongestPatterns) return;
+    check("names", expression.size(), kLongestExpression);
+    std::size_t patterns = 0;
+    for (const std::string& part : split_list(expression)) {
+        if (is_pattern(part) || part.front() == '-') patterns += part.size() + 1;
+    }
+    check("patterns", patterns, kLongestPatterns);
+}
+
 std::vector<std::string> expand_names(std::string_view expression, const ExpandOptions& options,
                                       std::vector<std::string> names, ReadAll all,
                                       IsClosed is_closed) {
-    if (expression.size() > kLongestExpression)
-        throw illegal_argument("the names of indices are too long, must be no longer than " +
-                               std::to_string(kLongestExpression) +
-                               " bytes but were: " + std::to_string(expression.size()) +
-                               "; name them by a pattern or an alias");
+    check_expression(expression);
     if (expression.empty()) expression = "_all";
     const bool expands = options.open || options.closed;
     NameLookup lookup(std::move(names), options, std::move(all), std::move(is_closed));

@@ -66,6 +66,10 @@ void check_new_index_name(const std::string& name);
 void check_alias_name(const std::string& alias, const io::IndexStore& store,
                       const std::set<std::string>& going = {});
 
+/// Throws ApiError 400 for an expression that would take long to look up: more than 16 KiB of
+/// patterns, or 1 MiB in all.
+void check_expression(std::string_view expression);
+
 /// Reads the metadata of all indices.
 using ReadAll = std::function<std::vector<std::shared_ptr<const IndexMetadata>>()>;
 

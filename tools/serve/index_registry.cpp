@@ -273,25 +273,27 @@ std::vector<std::string> IndexRegistry::expand(std::string_view expression,
         [this](const std::string& index) { return is_closed(index); });
 }
 
-std::vector<std::string> IndexRegistry::names_like(const std::string& pattern,
-                                                   const ExpandOptions& options,
-                                                   bool aliases) const {
-    std::set<std::string> names;
-    for (std::string& name : store_->names()) {
-        if (is_closed(name) ? options.closed : options.open) names.insert(std::move(name));
-    }
-    const bool hidden = options.hidden || pattern.starts_with('.');
-    if (std::string tasks(kTasksIndex); hidden && exists(tasks)) names.insert(std::move(tasks));
-    if (aliases) {
-        for (const auto& one : all()) {
-            for (const auto& [alias, content] : one->aliases)
-                names.insert(alias);
+std::vector<KnownName> IndexRegistry::known_names(bool aliases) const {
+    std::map<std::string, KnownName> known;
+    for (const std::string& name : store_->names())
+        known[name].name = name;
+    if (std::string tasks(kTasksIndex); exists(tasks)) known[tasks].name = tasks;
+    for (const auto& index : all()) {
+        known[index->name].closed = index->closed;
+        if (!aliases) continue;
+        for (const auto& [alias, content] : index->aliases) {
+            KnownName& one = known[alias];
+            one.closed = index->closed && (one.closed || one.indices.empty());
+            one.name = alias;
+            one.indices.push_back(index->name);
         }
     }
-    std::erase_if(names, [&](const std::string& name) {
-        return !fits_pattern(pattern, name) || (!hidden && name.starts_with('.'));
-    });
-    return {names.begin(), names.end()};
+    std::vector<KnownName> names;
+    names.reserve(known.size());
+    for (auto& [name, one] : known) {
+        if (!one.name.empty()) names.push_back(std::move(one));
+    }
+    return names;
 }
 
 std::vector<std::string> IndexRegistry::filters(std::string_view expression,
@@ -299,18 +301,33 @@ std::vector<std::string> IndexRegistry::filters(std::string_view expression,
     if (expression.empty()) return {};
     const auto known = metadata(index);
     std::vector<std::string> filters;
+    bool restricted = true;  // not reached by its own name, or through an alias without a filter
+    bool after_pattern = false;
     for (const std::string& part : split_list(expression)) {
-        if (is_pattern(part) ? fits_pattern(part, index) : part == index) return {};
+        const auto fits = [&](std::string_view name, std::string_view pattern) {
+            return is_pattern(pattern) ? fits_pattern(pattern, name) : pattern == name;
+        };
+        if (after_pattern && part.front() == '-') {
+            if (!fits(index, std::string_view(part).substr(1))) continue;
+            filters.clear();  // reached by what comes behind alone
+            restricted = true;
+            continue;
+        }
+        after_pattern = after_pattern || is_pattern(part);
+        restricted = restricted && !fits(index, part);
         if (!known) continue;
         for (const auto& [name, json] : known->aliases) {
-            if (is_pattern(part) ? !fits_pattern(part, name) : part != name) continue;
+            if (!fits(name, part)) continue;
             const JsonTree alias = JsonTree::parse(json);
             const JsonTree* filter = alias.find("filter");
-            if (filter == nullptr) return {};  // unrestricted through this one
-            filters.push_back(filter->json());
+            if (filter == nullptr) {
+                restricted = false;
+            } else {
+                filters.push_back(filter->json());
+            }
         }
     }
-    return filters;
+    return restricted ? filters : std::vector<std::string>();
 }
 
 WriteTarget IndexRegistry::write_target(const std::string& given, bool require_alias) const {

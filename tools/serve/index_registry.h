@@ -36,6 +36,13 @@ struct AliasChange {
     std::string content;  ///< of add, as JSON: {"filter", "routing", "is_write_index", ...}
 };
 
+/// An index or an alias, by its own name.
+struct KnownName {
+    std::string name;
+    bool closed = false;               ///< of an alias: all its indices are
+    std::vector<std::string> indices;  ///< of an alias
+};
+
 /// Thread-safe; blocks for files. Settings, mappings and aliases lie in the index itself, so that
 /// they are changed as safely as documents and go with it; templates in files beside the indices.
 /// Whoever asks for an index whose files are damaged gets a StorageError; questions about names
@@ -70,10 +77,8 @@ class IndexRegistry {
     /// index_not_found_exception as the options say, and 400 for more than 16 KiB of names.
     std::vector<std::string> expand(std::string_view expression,
                                     const ExpandOptions& options = {}) const;
-    /// The own names of indices, and with `aliases` of aliases, that a pattern fits; hidden and
-    /// closed ones as the options say. Sorted, each once.
-    std::vector<std::string> names_like(const std::string& pattern, const ExpandOptions& options,
-                                        bool aliases) const;
+    /// The names of all indices, hidden and closed ones too, and with `aliases` of all aliases.
+    std::vector<KnownName> known_names(bool aliases) const;
     /// Of one index that a search of `expression` reaches through aliases alone: their filters, one
     /// of which must hold. Empty: no restriction.
     std::vector<std::string> filters(std::string_view expression, const std::string& index) const;

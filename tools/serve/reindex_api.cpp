@@ -23,8 +23,11 @@ constexpr milliseconds kTimeout{30'000};
 void authorize_reindex(Node& node, const Request& request, ReindexRequest& asked) {
     if (asked.kind != ReindexKind::reindex) return;
     if (!asked.remote) {
-        for (std::string& name : asked.source)
-            name = authorize_names(node, request, IndexPrivilege::read, name);
+        // As one expression: what one part of it excludes, and what patterns reach, goes for all.
+        std::string names;
+        for (const std::string& name : asked.source)
+            names += (names.empty() ? "" : ",") + name;
+        asked.source = {authorize_names(node, request, IndexPrivilege::read, names)};
     }
     const bool adds = asked.op == io::WriteOp::create;
     authorize_names(node, request, adds ? IndexPrivilege::add_doc : IndexPrivilege::put_doc,

@@ -595,6 +595,46 @@ TEST_F(Security, APatternReachesWhatAKeyMayUse) {
     EXPECT_THAT(body("GET", "/_settings"), HasSubstr("logs-2"));
 }
 
+/// Where a pattern before the alias reaches nothing, or the other way round, the filter holds.
+TEST_F(Security, APatternThatReachesNothingLiftsNoFilter) {
+    node.tasks = std::make_shared<job::TaskManager>(
+        job::TaskManagerOptions{.directory = directory / "tasks"});
+    add_reindex_routes(router, node);
+    put("books", "1", R"({"owner":"ada"})");
+    put("books", "2", R"({"owner":"eve"})");
+    ASSERT_EQ(call("PUT", "/books/_alias/of-ada", R"({"filter":{"term":{"owner":"ada"}}})").status,
+              200);
+    const std::string who = key(R"({"r":{"indices":[{"names":["of-ada"],"privileges":["read"]},)"
+                                R"({"names":["mine"],"privileges":["all"]}]}})");
+    for (const char* source : {R"(["zzz-*","of-ada"])", R"(["of-ada","zzz-*"])", R"(["*"])"}) {
+        const Response copied =
+            ask(who, "POST", "/_reindex",
+                std::string(R"({"source":{"index":)") + source + R"(},"dest":{"index":"mine"}})");
+        if (std::string(source) == R"(["*"])") {
+            EXPECT_EQ(copied.status, 400) << "it would write into what it reads";
+            continue;
+        }
+        EXPECT_THAT(copied.body, HasSubstr("\"total\":1")) << source;
+    }
+    EXPECT_THAT(ask(who, "GET", "/*,-mine/_count").body, HasSubstr("\"count\":1"));
+    std::string many;
+    for (int i = 0; i < 200'000; ++i)
+        many += "*,";
+    EXPECT_EQ(status(who, "POST", "/_msearch", "{\"index\":\"" + many + "*\"}\n{}\n"), 200);
+    EXPECT_THAT(ask(who, "POST", "/_msearch", "{\"index\":\"" + many + "*\"}\n{}\n").body,
+                HasSubstr("the patterns of indices are too long"));
+}
+
+/// An alias to a closed index among what a wide pattern reaches keeps nobody from the rest.
+TEST_F(Security, AliasesOfClosedIndicesArePassedOver) {
+    put("logs-1", "1", "{}");
+    put("logs-2", "1", "{}");
+    ASSERT_EQ(call("PUT", "/logs-*/_alias/logs-all").status, 200);
+    ASSERT_EQ(call("POST", "/logs-2/_close").status, 200);
+    const std::string who = key(indices("logs-*", R"("all")"));
+    EXPECT_THAT(ask(who, "GET", "/*/_count").body, HasSubstr("\"count\":1"));
+}
+
 TEST_F(Security, AnAliasOfAForeignNameIsNotMade) {
     put("logs-1", "1", "{}");
     put("secret", "1", "{}");
