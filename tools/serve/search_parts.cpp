@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
 #include "tools/serve/index_registry.h"
 #include "tools/serve/json_body.h"
@@ -12,6 +13,9 @@
 namespace penstock::serve {
 
 namespace {
+
+constexpr std::size_t kMaxLookups = 100;      ///< documents that one request takes terms of
+constexpr std::size_t kMaxLookedUp = 65'536;  ///< terms of all of them
 
 /// Which documents of one index are of a slice. As Elasticsearch: whole shards where there are
 /// enough of them, else parts of shards.
@@ -67,12 +71,21 @@ void arrange_parts(const Node& node, const SearchRequest& search, const ExpandOp
 }
 
 io::TermsLoader terms_loader(Node& node, const Request& request) {
-    return [&node, &request](const io::TermsLookup& lookup,
-                             const std::function<void(document::Value)>& take) {
+    // Of all queries of the request: each of them is kept until the last is read.
+    struct Taken {
+        std::size_t lookups = 0;
+        std::size_t terms = 0;
+    };
+    auto taken = std::make_shared<Taken>();
+    return [&node, &request, taken](const io::TermsLookup& lookup,
+                                    const std::function<void(document::Value)>& take) {
+        if (++taken->lookups > kMaxLookups)
+            throw illegal_argument("a request may look up the terms of at most [" +
+                                   std::to_string(kMaxLookups) + "] documents");
         authorize_names(node, request, lookup.index);
         const std::string index = node.indices->single(lookup.index);
         authorize_index(node, request, index, lookup.index);
-        const auto stored = node.store->get(index, lookup.id, true);
+        const auto stored = node.store->get(index, lookup.id, false);
         if (!stored) return;
         const auto metadata = node.indices->readable(index);
         if (metadata && !metadata->finds(lookup.id, stored->routing, lookup.routing)) return;
@@ -80,7 +93,11 @@ io::TermsLoader terms_loader(Node& node, const Request& request) {
         const auto source = parse_stored(stored->source, arena);
         if (!source) return;
         io::visit_values(*source, lookup.path, [&](document::Value value) {
-            if (!value.is_null()) take(value);
+            if (value.is_null()) return false;
+            if (++taken->terms > kMaxLookedUp)
+                throw illegal_argument("the terms that a request looks up are more than [" +
+                                       std::to_string(kMaxLookedUp) + "] together");
+            take(value);
             return false;
         });
     };

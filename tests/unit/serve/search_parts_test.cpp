@@ -103,6 +103,26 @@ TEST_F(SearchParts, TermsAreLookedUpInAnotherDocument) {
                 HasSubstr("[terms] query lookup element requires specifying the id."));
 }
 
+TEST_F(SearchParts, TermsOfOneRequestAreBounded) {
+    std::string numbers = "1";
+    for (int i = 2; i <= 40'000; ++i)
+        numbers += "," + std::to_string(i);
+    put("groups", "many", "{\"n\":[" + numbers + "]}");
+    put("groups", "one", R"({"n":1})");
+    const auto lookups = [](const std::string& id, int count) {
+        std::string all;
+        for (int i = 0; i < count; ++i)
+            all += std::string(i == 0 ? "" : ",") + R"({"terms":{"n":{"index":"groups","id":")" +
+                   id + R"(","path":"n"}}})";
+        return R"({"size":0,"query":{"bool":{"should":[)" + all + "]}}}";
+    };
+    EXPECT_THAT(ask(200, "/groups/_search", lookups("many", 1)), HasSubstr(R"("value":2)"));
+    EXPECT_THAT(ask(400, "/groups/_search", lookups("many", 2)), HasSubstr("[65536]"));
+    EXPECT_THAT(ask(200, "/groups/_search", lookups("one", 100)), HasSubstr(R"("value":2)"));
+    EXPECT_THAT(ask(400, "/groups/_search", lookups("one", 101)),
+                HasSubstr("may look up the terms of at most [100] documents"));
+}
+
 TEST_F(SearchParts, IndicesCountMoreOrLess) {
     put("east", "e", R"({"word":"sun"})");
     put("west", "w", R"({"word":"sun"})");
