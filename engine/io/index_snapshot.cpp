@@ -97,21 +97,35 @@ std::vector<std::string> IndexSnapshot::highlight(const Query& query, std::int64
     return texts;
 }
 
-std::vector<IndexSnapshot::Names> IndexSnapshot::names_of(
-    std::span<const std::shared_ptr<const Query>> queries,
-    const std::shared_ptr<const Query>& visible, std::span<const std::int64_t> seq_nos) {
-    std::vector<Names> names(seq_nos.size());
-    const std::lock_guard lock(impl_->mutex);
-    DocumentView document(impl_->db());
+struct NamedConditions::Impl {
+    explicit Impl(IndexSnapshot& the_snapshot)
+        : snapshot(the_snapshot.impl()), document(snapshot.db()) {}
+
+    IndexSnapshot::Impl& snapshot;
+    DocumentView document;
+    std::vector<std::pair<std::string_view, MatcherPtr>> conditions;  ///< by their names
+};
+
+NamedConditions::NamedConditions(IndexSnapshot& snapshot,
+                                 std::span<const std::shared_ptr<const Query>> queries,
+                                 const std::shared_ptr<const Query>& visible)
+    : impl_(std::make_unique<Impl>(snapshot)) {
+    const std::lock_guard lock(impl_->snapshot.mutex);
+    const Preparation preparation = impl_->snapshot.preparation(true, visible);
     for (const auto& query : queries) {
-        for (const NamedNode& named : query->named()) {
-            const MatcherPtr matcher = named.node->prepare(impl_->preparation(true, visible));
-            for (std::size_t i = 0; i < seq_nos.size(); ++i) {
-                double score = 0;
-                document.move_to(seq_nos[i]);
-                if (matcher->match(document, score)) names[i][named.name] = score;
-            }
-        }
+        for (const NamedNode& named : query->named())
+            impl_->conditions.emplace_back(named.name, named.node->prepare(preparation));
+    }
+}
+NamedConditions::~NamedConditions() = default;
+
+NamedConditions::Names NamedConditions::of(std::int64_t seq_no) {
+    Names names;
+    const std::lock_guard lock(impl_->snapshot.mutex);
+    impl_->document.move_to(seq_no);
+    for (const auto& [name, matcher] : impl_->conditions) {
+        double score = 0;
+        if (matcher->match(impl_->document, score)) names[std::string(name)] = score;
     }
     return names;
 }

@@ -48,17 +48,28 @@ class IndexSnapshot {
                                        std::string_view field, bool any_field,
                                        std::string_view before, std::string_view behind);
 
-    /// The names of the queries' conditions that hold for a document, with their scores.
-    using Names = std::map<std::string, double>;
-    /// For each of the documents. `visible`: what the alias lets through; null: all.
-    std::vector<Names> names_of(std::span<const std::shared_ptr<const Query>> queries,
-                                const std::shared_ptr<const Query>& visible,
-                                std::span<const std::int64_t> seq_nos);
-
     struct Impl;
     Impl& impl() { return *impl_; }
 
   private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The conditions of queries that have names, prepared once for one snapshot. Snapshot and queries
+/// must outlive it. Blocks.
+class NamedConditions {
+  public:
+    /// `visible`: what the alias lets through; null: all. Throws QueryError.
+    NamedConditions(IndexSnapshot& snapshot, std::span<const std::shared_ptr<const Query>> queries,
+                    const std::shared_ptr<const Query>& visible);
+    ~NamedConditions();
+
+    using Names = std::map<std::string, double>;
+    /// Of those that hold for a document, with their scores.
+    Names of(std::int64_t seq_no);
+
+  private:
+    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -192,7 +192,8 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
     });
 }
 
-using Names = io::IndexSnapshot::Names;
+using Names = io::NamedConditions::Names;
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
 /// All queries of a request whose parts may have names.
 void gather_queries(const Retriever& retriever,
@@ -208,27 +209,39 @@ void gather_queries(const Retriever& retriever,
         gather_queries(child, out);
 }
 
-/// The names of what holds, for each hit; empty when no query has any.
-std::vector<Names> names_of(const SearchTargets& targets, const SearchRequest& request,
-                            const std::vector<FoundDocument>& hits) {
-    std::vector<std::shared_ptr<const io::Query>> queries;
-    gather_queries(request.retriever, queries);
-    if (queries.empty()) return {};
-    std::map<std::size_t, std::vector<std::size_t>> by_part;
-    for (std::size_t i = 0; i < hits.size(); ++i)
-        by_part[hits[i].part].push_back(i);
-    std::vector<Names> names(hits.size());
-    for (const auto& [part, places] : by_part) {
-        std::vector<std::int64_t> seq_nos;
-        for (const std::size_t place : places)
-            seq_nos.push_back(hits[place].seq_no);
-        const io::SearchPart& asked = targets.parts[part];
-        std::vector<Names> found = asked.snapshot->names_of(queries, asked.filter, seq_nos);
-        for (std::size_t i = 0; i < places.size(); ++i)
-            names[places[i]] = std::move(found[i]);
+/// Tells hit by hit what holds for it, for all hits together would have too many names.
+class NamesOfHits {
+  public:
+    NamesOfHits(const SearchTargets& targets, const SearchRequest& request, Deadline deadline)
+        : targets_(targets), deadline_(deadline) {
+        gather_queries(request.retriever, queries_);
     }
-    return names;
-}
+
+    /// Without any names when the deadline has passed.
+    Names of(const FoundDocument& hit) {
+        if (queries_.empty() || is_late()) return {};
+        auto& conditions = by_part_[hit.part];
+        const io::SearchPart& part = targets_.parts[hit.part];
+        if (!conditions)
+            conditions =
+                std::make_unique<io::NamedConditions>(*part.snapshot, queries_, part.filter);
+        return conditions->of(hit.seq_no);
+    }
+    /// Hits have gone without their names.
+    bool timed_out() const { return timed_out_; }
+
+  private:
+    bool is_late() {
+        timed_out_ = timed_out_ || (deadline_ && std::chrono::steady_clock::now() >= *deadline_);
+        return timed_out_;
+    }
+
+    const SearchTargets& targets_;
+    Deadline deadline_;
+    bool timed_out_ = false;
+    std::vector<std::shared_ptr<const io::Query>> queries_;
+    std::map<std::size_t, std::unique_ptr<io::NamedConditions>> by_part_;
+};
 
 void write_names(JsonWriter& json, const Names& names, bool with_scores) {
     if (names.empty()) return;
@@ -252,9 +265,9 @@ struct Shown {
     bool scores = false;
 };
 
-/// `names`: of what holds for it; null: nothing has a name.
+/// `names`: of what holds for it.
 void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot,
-               const FoundDocument& hit, const Names* names) {
+               const FoundDocument& hit, const Names& names) {
     const auto& [node, request, scores] = shown;
     const auto document = snapshot.document(hit.seq_no, request.with_vectors);
     if (!document) return;
@@ -285,7 +298,7 @@ void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot
                     write_sort_value(json, hit.sort[i], sort_format(request, snapshot, i));
             });
         }
-        if (names != nullptr) write_names(json, *names, request.with_name_scores);
+        write_names(json, names, request.with_name_scores);
     });
 }
 
@@ -412,11 +425,17 @@ io::FoundDocuments search_targets(const Node& node, SearchTargets& targets,
     }
 }
 
+Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
+    constexpr std::chrono::hours kLongest{24 * 365};
+    if (!request.timeout) return std::nullopt;
+    return begin + std::min<std::chrono::milliseconds>(*request.timeout, kLongest);
+}
+
 std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
     const Shown shown{node, request, shows_scores(request)};
-    const std::vector<Names> names = names_of(targets, request, page.hits);
+    NamesOfHits names(targets, request, deadline_of(request, begin));
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
@@ -424,10 +443,8 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
     std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (std::size_t i = 0; i < page.hits.size(); ++i) {
-            const FoundDocument& hit = page.hits[i];
-            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit,
-                      names.empty() ? nullptr : &names[i]);
+        for (const FoundDocument& hit : page.hits) {
+            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit, names.of(hit));
             // They are copied once more, into the whole.
             take_memory(memory, 2 * hits.size(), *node.budget, "search response",
                         "ask for fewer documents by [size], or for less of them by [_source]");
@@ -441,7 +458,7 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
         if (!page.scroll_id.empty()) json.member("_scroll_id", page.scroll_id);
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
-        json.member("timed_out", page.timed_out);
+        json.member("timed_out", page.timed_out || names.timed_out());
         if (page.terminated_early) json.member("terminated_early", *page.terminated_early);
         json.member_raw("_shards", shards_json(node, targets));
         json.member_object("hits", [&] {
@@ -457,14 +474,6 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
         if (page.aggregations != nullptr) page.aggregations->write(json, request.typed_keys);
     });
     return out;
-}
-
-using Deadline = std::optional<std::chrono::steady_clock::time_point>;
-
-Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
-    constexpr std::chrono::hours kLongest{24 * 365};
-    if (!request.timeout) return std::nullopt;
-    return begin + std::min<std::chrono::milliseconds>(*request.timeout, kLongest);
 }
 
 /// The best of one retriever, at most `window`.

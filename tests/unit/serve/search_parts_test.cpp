@@ -72,6 +72,22 @@ TEST_F(SearchParts, NeighboursHaveNamesToo) {
                       HasSubstr(R"("matched_queries":["old"])")));
 }
 
+TEST_F(SearchParts, ManyNamesTakeTheirMemoryFromTheBudget) {
+    std::string names;
+    for (int i = 0; i < 1000; ++i)
+        names += std::string(i == 0 ? "" : ",") + R"({"match_all":{"_name":"n)" +
+                 std::to_string(i) + "\"}}";
+    const std::string query =
+        R"({"_source":false,"size":1000,"query":{"bool":{"should":[)" + names + "]}}}";
+    for (int i = 0; i < 300; ++i)
+        put("tea", std::to_string(i), "{}");
+    EXPECT_THAT(ask(200, "/tea/_search?size=1", query), HasSubstr(R"("n0","n1","n10",)"));
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    EXPECT_THAT(ask(429, "/tea/_search", query), HasSubstr("data for [<search response>]"));
+    const std::string late = R"({"timeout":"1ms",)" + query.substr(1);
+    EXPECT_THAT(ask(200, "/tea/_search", late), HasSubstr(R"("timed_out":true)"));
+}
+
 TEST_F(SearchParts, NamesInsideOfObjectsAreNotTheDocuments) {
     put("shelf", "1", R"({"books":[{"title":"dune"}]})");
     EXPECT_THAT(ask(200, "/shelf/_search",
