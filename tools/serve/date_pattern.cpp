@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/io/date_math.h"
+#include "engine/runtime/error.h"
+#include "tools/serve/value_format.h"
 
 namespace penstock::serve {
 namespace {
@@ -51,6 +53,9 @@ DatePattern::Precision DatePattern::precision_of(std::string_view format) {
 }
 
 DatePattern::DatePattern(std::string_view format) {
+    if (format.size() > ValueFormat::kMaxBytes)
+        throw Error("a format has at most [" + std::to_string(ValueFormat::kMaxBytes) +
+                    "] bytes, not [" + std::to_string(format.size()) + "]");
     while (!format.empty()) {
         const std::size_t end = std::min(format.find("||"), format.size());
         const std::string_view one = format.substr(0, end);

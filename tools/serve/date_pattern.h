@@ -13,7 +13,7 @@ namespace penstock::serve {
 /// A format of dates with `||` between its alternatives, and how exact a date of each is.
 class DatePattern {
   public:
-    /// Throws penstock::Error for what is no format.
+    /// Throws penstock::Error for what is no format, or longer than those of values may be.
     explicit DatePattern(std::string_view format);
     /// ISO 8601 as far as the format goes ("2024-05-31" of "31/05/2024"), so that what it leaves
     /// out can be rounded; nothing when the text is no such date.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
@@ -83,7 +84,24 @@ void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) 
     }
 }
 
-ShownField shown_field(Value value) {
+/// The formats of one request, each compiled once.
+class Formats {
+  public:
+    std::shared_ptr<const ValueFormat> get(const std::string& text) {
+        const auto [at, is_new] = known_.try_emplace(text);
+        if (known_.size() > kMost)
+            throw illegal_argument("a request may have at most [" + std::to_string(kMost) +
+                                   "] different formats");
+        if (is_new) at->second = ValueFormat::compile(text);
+        return at->second;
+    }
+
+  private:
+    static constexpr std::size_t kMost = 1000;
+    std::map<std::string, std::shared_ptr<const ValueFormat>> known_;
+};
+
+ShownField shown_field(Value value, Formats& formats) {
     ShownField field;
     if (!value.is_object()) {
         field.pattern = text_of(value);
@@ -93,7 +111,7 @@ ShownField shown_field(Value value) {
         if (option.key() == "field") {
             field.pattern = text_of(option.value);
         } else if (option.key() == "format") {
-            field.format = ValueFormat::compile(text_of(option.value));
+            field.format = formats.get(text_of(option.value));
         } else if (option.key() != "include_unmapped") {
             throw parsing_error("[fields] unknown field [" + std::string(option.key()) + "]");
         }
@@ -335,11 +353,11 @@ class Parser {
 
     void read_fields(Value value) {
         if (!value.is_array()) {
-            request_.fields.push_back(shown_field(value));
+            request_.fields.push_back(shown_field(value, formats_));
             return;
         }
         for (const Value& element : value.as_array())
-            request_.fields.push_back(shown_field(element));
+            request_.fields.push_back(shown_field(element, formats_));
     }
 
     [[noreturn]] static void refuse(std::string_view name) {
@@ -510,6 +528,7 @@ class Parser {
     const SearchBody& body_;
     io::QueryOptions options_;
     SearchRequest request_;
+    Formats formats_;
     std::vector<std::shared_ptr<const io::Query>> filters_;
     std::string beside_;  ///< what a retriever would stand for
     bool has_retriever_ = false;

@@ -4,9 +4,11 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "engine/document/json_writer.h"
 #include "engine/io/index_snapshot.h"
@@ -148,27 +150,67 @@ void check_format(const std::string& field, io::ValueType type) {
     }
 }
 
+/// Told how many bytes are taken beside what is written; throws when they are too many.
+using OnMemory = std::function<void(std::size_t bytes)>;
+
+/// The values of a hit's fields, each in the formats that were asked for.
+class ShownValues {
+  public:
+    explicit ShownValues(const OnMemory& on_memory) : on_memory_(on_memory) {}
+
+    void add(const std::string& path, const std::vector<document::Value>& values,
+             const ValueFormat* format, io::ValueType type) {
+        Field& field = fields_[path];
+        // Named again it is the same, and so it is without a format.
+        if (format == nullptr && !field.formats.empty()) return;
+        if (!field.named.insert(format == nullptr ? "" : format->text()).second) return;
+        field.values = &values;
+        field.type = type;
+        field.formats.push_back(format);
+        on_memory_(bytes_ += kBytesOfFormat);
+    }
+    bool empty() const { return fields_.empty(); }
+    void write(JsonWriter& json) const {
+        for (const auto& [path, field] : fields_)
+            json.member_array(path, [this, &json, &field = field] { write(json, field); });
+    }
+
+  private:
+    static constexpr std::size_t kBytesOfFormat = 128;  ///< of its pointer and its name's node
+    struct Field {
+        const std::vector<document::Value>* values = nullptr;
+        io::ValueType type = io::ValueType::unknown;
+        std::vector<const ValueFormat*> formats;  ///< null: none
+        std::set<std::string_view> named;
+    };
+
+    void write(JsonWriter& json, const Field& field) const {
+        for (const ValueFormat* format : field.formats) {
+            for (const document::Value& value : *field.values) {
+                write_leaf(json, value, format, field.type);
+                on_memory_(bytes_);
+            }
+        }
+    }
+
+    const OnMemory& on_memory_;
+    std::size_t bytes_ = 0;
+    std::map<std::string, Field> fields_;
+};
+
 void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
-                  io::IndexSnapshot& snapshot, std::string_view source) {
+                  io::IndexSnapshot& snapshot, std::string_view source, const OnMemory& on_memory) {
     const SearchBody parsed{std::string(source)};
     Leaves leaves;
     gather(document::Value::object(&parsed.root()), "", leaves);
-    struct Values {
-        const std::vector<document::Value>* values;
-        const ValueFormat* format;
-        io::ValueType type;
-    };
-    std::map<std::string, std::vector<Values>> shown;
+    ShownValues shown(on_memory);
     const auto show = [&](const std::string& path, const std::vector<document::Value>& values,
                           const ShownField& field, bool by_name) {
         const io::ValueType type = snapshot.field(path).type;
         if (field.format && by_name) check_format(path, type);
         const bool has_format = type == io::ValueType::date || type == io::ValueType::long_number ||
                                 type == io::ValueType::float_number;
-        const Values one{&values, has_format ? field.format.get() : nullptr, type};
-        std::vector<Values>& all = shown[path];
-        // Named again without a format, it is the same.
-        if (all.empty() || one.format != nullptr) all.push_back(one);
+        shown.add(path, values, has_format ? field.format.get() : nullptr, type);
     };
     for (const ShownField& field : fields) {
         for (const auto& [path, values] : leaves) {
@@ -180,16 +222,7 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
             show(field.pattern, base->second, field, true);
     }
     if (shown.empty()) return;
-    json.member_object("fields", [&] {
-        for (const auto& [path, all] : shown) {
-            json.member_array(path, [&json, &all = all] {
-                for (const Values& one : all) {
-                    for (const document::Value& value : *one.values)
-                        write_leaf(json, value, one.format, one.type);
-                }
-            });
-        }
-    });
+    json.member_object("fields", [&] { shown.write(json); });
 }
 
 using Names = io::NamedConditions::Names;
@@ -262,13 +295,14 @@ void write_names(JsonWriter& json, const Names& names, bool with_scores) {
 struct Shown {
     const Node& node;
     const SearchRequest& request;
+    OnMemory on_memory;
     bool scores = false;
 };
 
 /// `names`: of what holds for it.
 void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot,
                const FoundDocument& hit, const Names& names) {
-    const auto& [node, request, scores] = shown;
+    const auto& [node, request, on_memory, scores] = shown;
     const auto document = snapshot.document(hit.seq_no, request.with_vectors);
     if (!document) return;
     json.object([&] {
@@ -288,7 +322,8 @@ void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot
         }
         if (!document->routing.empty()) json.member("_routing", document->routing);
         if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
-        if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
+        if (!request.fields.empty())
+            write_fields(json, request.fields, snapshot, document->source, on_memory);
         if (request.highlight)
             write_highlight(json, *request.highlight, request.query.get(), snapshot, hit.seq_no,
                             document->source);
@@ -434,20 +469,23 @@ Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::ti
 std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
-    const Shown shown{node, request, shows_scores(request)};
+    std::string hits;
+    const OnMemory on_memory = [&](std::size_t bytes) {
+        // The hits are copied once more, into the whole.
+        take_memory(memory, 2 * hits.size() + bytes, *node.budget, "search response",
+                    "ask for fewer documents by [size], or for less of them by [_source]");
+    };
+    const Shown shown{node, request, on_memory, shows_scores(request)};
     NamesOfHits names(targets, request, deadline_of(request, begin));
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
     const bool max_score = best_first || request.track_scores;
-    std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
         for (const FoundDocument& hit : page.hits) {
             write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit, names.of(hit));
-            // They are copied once more, into the whole.
-            take_memory(memory, 2 * hits.size(), *node.budget, "search response",
-                        "ask for fewer documents by [size], or for less of them by [_source]");
+            on_memory(0);
         }
     });
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -141,6 +141,9 @@ class CompiledFormat final : public ValueFormat {
 
 std::shared_ptr<const ValueFormat> ValueFormat::compile(const std::string& text) {
     if (text == "use_field_mapping") return nullptr;
+    if (text.size() > kMaxBytes)
+        throw illegal_argument("a format has at most [" + std::to_string(kMaxBytes) +
+                               "] bytes, not [" + std::to_string(text.size()) + "]");
     std::optional<DecimalFormat> numbers = DecimalFormat::parse(text);
     try {
         return std::make_shared<CompiledFormat>(text, DateFormat::compile(text), numbers);

@@ -443,6 +443,40 @@ TEST_F(SearchApi, DatesAreShownAsAsked) {
                 HasSubstr("Field [genre.keyword] of type [keyword] doesn't support formats."));
 }
 
+TEST_F(SearchApi, ValuesAreShownOnceInEachFormat) {
+    const auto shown = [&](const std::string& fields) {
+        return search(R"({"size":1,"_source":false,"fields":[)" + fields + "]}");
+    };
+    const std::string years = R"({"field":"when","format":"yyyy"},{"field":"wh*","format":"yyyy"})";
+    EXPECT_THAT(shown(years + R"(,{"field":"when","format":"MM"},"when",)" + years),
+                HasSubstr(R"("fields":{"when":["1992","06"]})"));
+    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"when","format":")" + std::string(1025, '\'') +
+                                 "\"}]}"),
+                HasSubstr("a format has at most [1024] bytes, not [1025]"));
+    EXPECT_THAT(refusal(400, R"({"query":{"range":{"when":{"gte":"1","format":")" +
+                                 std::string(1025, '\'') + "\"}}}}"),
+                HasSubstr("a format has at most [1024] bytes, not [1025]"));
+    std::string many;
+    for (int i = 0; i <= 1000; ++i)
+        many += R"({"field":"when","format":"')" + std::to_string(i) + R"('"},)";
+    EXPECT_THAT(refusal(400, R"({"fields":[)" + many + "\"when\"]}"),
+                HasSubstr("at most [1000] different formats"));
+}
+
+TEST_F(SearchApi, ManyValuesOfOneHitTakeTheirMemoryFromTheBudget) {
+    std::string dates = R"("2020-01-01")";
+    for (int i = 0; i < 2000; ++i)
+        dates += R"(,"2020-01-01")";
+    put("books", "4", R"({"when":[)" + dates + "]}");
+    const std::string query =
+        R"({"query":{"ids":{"values":["4"]}},"_source":false,"fields":[{"field":"when","format":"')" +
+        std::string(1000, 'x') + R"('"}]})";
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    const std::size_t refusals = budget.refusals();
+    EXPECT_THAT(refusal(429, query), HasSubstr("data for [<search response>]"));
+    EXPECT_EQ(budget.refusals(), refusals + 1);
+}
+
 TEST_F(SearchApi, TimeoutsAnswerWithWhatThereIs) {
     const std::string query = R"("query":{"range":{"pages":{"gt":1}}})";
     const std::string answer = search(R"({"timeout":"0ms",)" + query + "}");
