@@ -121,7 +121,7 @@ std::string search_text(Family& family, const Request& request, std::string_view
         authorize_context(node, request, *context);
         check_limits(node, context->parts, search);
         std::vector<io::SearchPart> parts = context->parts;
-        arrange_parts(node, search, expand_options(request, parameters), parts);
+        arrange_parts(node, request, search, expand_options(request, parameters), parts);
         return run_search(node, SearchTargets::of(std::move(parts), partial_allowed(parameters)),
                           search, begin);
     }
@@ -130,7 +130,7 @@ std::string search_text(Family& family, const Request& request, std::string_view
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
     check_limits(node, targets.parts, search);
-    arrange_parts(node, search, options, targets.parts);
+    arrange_parts(node, request, search, options, targets.parts);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
     auto context = std::make_shared<SearchContext>(node.indices, targets.parts, targets.expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(targets),

@@ -2,7 +2,9 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/authorization.h"
@@ -44,11 +46,14 @@ class SliceOfIndex {
     std::int64_t routing_shards_;
 };
 
-std::map<std::string, double> boosts_of(const Node& node, const SearchRequest& search,
-                                        const ExpandOptions& options) {
+std::map<std::string, double> boosts_of(Node& node, const Request& request,
+                                        const SearchRequest& search, const ExpandOptions& options) {
     std::map<std::string, double> boosts;
+    std::set<std::string_view> seen;
     for (const auto& [name, boost] : search.indices_boost) {
-        for (const std::string& index : node.indices->expand(name, options))
+        if (!seen.insert(name).second) continue;
+        const std::string meant = authorize_names(node, request, name);
+        for (const std::string& index : node.indices->expand(meant, options))
             boosts.try_emplace(index, boost);
     }
     return boosts;
@@ -56,9 +61,9 @@ std::map<std::string, double> boosts_of(const Node& node, const SearchRequest& s
 
 }  // namespace
 
-void arrange_parts(const Node& node, const SearchRequest& search, const ExpandOptions& options,
-                   std::vector<io::SearchPart>& parts) {
-    const auto boosts = boosts_of(node, search, options);
+void arrange_parts(Node& node, const Request& request, const SearchRequest& search,
+                   const ExpandOptions& options, std::vector<io::SearchPart>& parts) {
+    const auto boosts = boosts_of(node, request, search, options);
     for (io::SearchPart& part : parts) {
         const std::string& index = part.snapshot->index();
         if (const auto found = boosts.find(index); found != boosts.end())

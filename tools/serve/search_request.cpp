@@ -22,6 +22,7 @@ using io::SortKey;
 
 constexpr std::size_t kResultWindow = 10'000;
 constexpr int kMaxRetrieverDepth = 5;
+constexpr std::size_t kMaxBoosts = 1000;  ///< each is a look at the names of all indices
 
 std::string text_of(Value value) {
     return value.is_string() ? std::string(value.as_string()) : json_text(value);
@@ -379,6 +380,9 @@ class Parser {
                 if (!name.value.is_number())
                     throw parsing_error("[indices_boost] of [" + std::string(name.key()) +
                                         "] must be a number");
+                if (request_.indices_boost.size() == kMaxBoosts)
+                    throw illegal_argument("[indices_boost] has more than [" +
+                                           std::to_string(kMaxBoosts) + "] entries");
                 request_.indices_boost.emplace_back(name.key(), name.value.to_double());
             }
         };

@@ -155,6 +155,12 @@ TEST_F(SearchParts, IndicesCountMoreOrLess) {
         "w e");
     EXPECT_THAT(ask(400, "/_search", boosted(R"([{"west":"much"}])")),
                 HasSubstr("must be a number"));
+    std::string many = R"([{"west":2})";
+    for (int i = 1; i < 1000; ++i)
+        many += R"(,{"west":1})";
+    EXPECT_EQ(ids(ask(200, "/_search", boosted(many + "]"))), "w e");
+    EXPECT_THAT(ask(400, "/_search", boosted(many + R"(,{"west":1}])")),
+                HasSubstr("[indices_boost] has more than [1000] entries"));
 }
 
 TEST_F(SearchParts, SlicesTogetherAreTheWhole) {

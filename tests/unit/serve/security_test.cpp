@@ -659,6 +659,20 @@ TEST_F(Security, SearchesAreClosedByWhoMayReadThem) {
     EXPECT_EQ(status(key("{}"), "DELETE", "/_search/scroll/_all"), 200);
 }
 
+TEST_F(Security, BoostsTellNothingOfForeignIndices) {
+    put("logs-1", "1", "{}");
+    put("logs-2", "1", "{}");
+    put("secret", "1", "{}");
+    const std::string who = key(indices("logs-*", R"("read")"));
+    const auto boosted = [](const std::string& name) {
+        return R"({"indices_boost":[{")" + name + R"(":2}]})";
+    };
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("secret")), 403);
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("none")), 403);
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("logs-3")), 404);
+    EXPECT_THAT(ask(who, "POST", "/_search", boosted("*")).body, HasSubstr(R"("_score":2.0)"));
+}
+
 // ---- Keys
 
 TEST_F(Security, ListsAndRemovesKeysAsAsked) {
