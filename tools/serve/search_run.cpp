@@ -514,49 +514,74 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
     return out;
 }
 
-/// The best of one retriever, at most `window`.
-std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
-                                const Retriever& retriever, std::size_t window, Deadline deadline,
-                                bool& timed_out, std::vector<io::PartFailure>& failures) {
-    if (retriever.children.empty()) {
+/// Makes the rankings of retrievers.
+class Ranker {
+  public:
+    Ranker(const std::vector<io::SearchPart>& parts, Deadline deadline, const OnMemory& on_memory)
+        : parts_(parts), deadline_(deadline), on_memory_(on_memory) {}
+
+    /// The best of one retriever, at most `window`.
+    std::vector<FoundDocument> rank(const Retriever& retriever, std::size_t window) {
+        return retriever.children.empty() ? found(retriever, window) : joined(retriever, window);
+    }
+    bool timed_out() const { return timed_out_; }
+    const std::vector<io::PartFailure>& failures() const { return failures_; }
+
+  private:
+    static constexpr std::size_t kBytesOfPoints = 64;
+
+    std::vector<FoundDocument> found(const Retriever& retriever, std::size_t window) {
         io::DocumentSearch search = retriever.search;
         search.size = window;
-        search.deadline = deadline;
+        search.deadline = deadline_;
         search.partial = true;
-        io::FoundDocuments found = io::search_documents(parts, search);
-        timed_out = timed_out || found.timed_out;
-        failures.insert(failures.end(), found.failures.begin(), found.failures.end());
+        search.on_memory = [this](std::size_t bytes) { on_memory_(held_ + bytes); };
+        io::FoundDocuments found = io::search_documents(parts_, search);
+        timed_out_ = timed_out_ || found.timed_out;
+        failures_.insert(failures_.end(), found.failures.begin(), found.failures.end());
         return std::move(found.hits);
     }
-    const std::size_t counted = retriever.window > 0 ? retriever.window : window;
-    std::map<std::pair<std::size_t, std::int64_t>, double> points;
-    for (const Retriever& child : retriever.children) {
-        const std::vector<FoundDocument> ranking =
-            rank(parts, child, counted, deadline, timed_out, failures);
-        for (std::size_t i = 0; i < ranking.size(); ++i)
-            points[{ranking[i].part, ranking[i].seq_no}] +=
-                1.0 / static_cast<double>(retriever.rank_constant + i + 1);
+
+    std::vector<FoundDocument> joined(const Retriever& retriever, std::size_t window) {
+        const std::size_t counted = retriever.window > 0 ? retriever.window : window;
+        std::map<std::pair<std::size_t, std::int64_t>, double> points;
+        const std::size_t held = held_;
+        for (const Retriever& child : retriever.children) {
+            const std::vector<FoundDocument> ranking = rank(child, counted);
+            for (std::size_t i = 0; i < ranking.size(); ++i)
+                points[{ranking[i].part, ranking[i].seq_no}] +=
+                    1.0 / static_cast<double>(retriever.rank_constant + i + 1);
+            on_memory_(held_ = held + points.size() * kBytesOfPoints);
+        }
+        held_ = held;
+        std::vector<FoundDocument> all;
+        all.reserve(points.size());
+        for (const auto& [place, score] : points)
+            all.push_back({place.first, place.second, score, {}});
+        std::stable_sort(
+            all.begin(), all.end(),
+            [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
+        return all;
     }
-    std::vector<FoundDocument> joined;
-    joined.reserve(points.size());
-    for (const auto& [place, score] : points)
-        joined.push_back({place.first, place.second, score, {}});
-    std::stable_sort(
-        joined.begin(), joined.end(),
-        [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
-    return joined;
-}
+
+    const std::vector<io::SearchPart>& parts_;
+    Deadline deadline_;
+    const OnMemory& on_memory_;
+    std::size_t held_ = 0;  ///< bytes of rankings that are not yet joined
+    bool timed_out_ = false;
+    std::vector<io::PartFailure> failures_;
+};
 
 /// The joined ranking of the indices that can answer.
 void search_fused(const Node& node, SearchTargets& targets, const SearchRequest& request,
-                  Deadline deadline, Page& page) {
+                  Deadline deadline, const OnMemory& on_memory, Page& page) {
     const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
     for (;;) {
-        std::vector<io::PartFailure> failures;
-        page.hits =
-            rank(targets.parts, request.retriever, window, deadline, page.timed_out, failures);
-        if (failures.empty()) break;
-        take_failures(node, targets, failures);
+        Ranker ranker(targets.parts, deadline, on_memory);
+        page.hits = ranker.rank(request.retriever, window);
+        page.timed_out = page.timed_out || ranker.timed_out();
+        if (ranker.failures().empty()) break;
+        take_failures(node, targets, ranker.failures());
     }
     page.total = page.hits.size();
     if (!page.hits.empty()) page.max_score = page.hits.front().score;
@@ -646,12 +671,18 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
                        std::chrono::steady_clock::time_point begin) {
     Page page;
     std::optional<Aggregations> aggregations;
+    MemoryLease found_memory(*node.budget);
+    const OnMemory on_memory = [&](std::size_t bytes) {
+        take_memory(found_memory, bytes, *node.budget, "search hits",
+                    "ask for fewer documents by [size]");
+    };
     if (request.is_fused()) {
-        search_fused(node, targets, request, deadline_of(request, begin), page);
+        search_fused(node, targets, request, deadline_of(request, begin), on_memory, page);
     } else {
         io::DocumentSearch search = request.retriever.search;
         search.size = request.from + request.size;
         search.deadline = deadline_of(request, begin);
+        search.on_memory = on_memory;
         io::FoundDocuments found =
             search_targets(node, targets, search, request.aggregations, aggregations);
         if (aggregations) page.aggregations = &*aggregations;

@@ -591,6 +591,15 @@ TEST_F(SearchApi, AnswersTakeTheirMemoryFromTheBudget) {
     EXPECT_EQ(budget.used(), budget.limit() - 300'000U) << "all is given back";
 }
 
+TEST_F(SearchApi, HitsTakeTheirMemoryFromTheBudget) {
+    node.indices->put_settings("books", R"({"index.max_result_window":1000000000})");
+    put("books", "4", "{\"text\":\"" + std::string(2'000'000, 'x') + "\"}");
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    const std::string last = R"({"from":999999990,"sort":["text.keyword"]})";
+    EXPECT_THAT(refusal(429, last), HasSubstr("data for [<search hits>] would be"));
+    EXPECT_EQ(budget.used(), budget.limit() - 1'000'000U) << "all is given back";
+}
+
 TEST_F(SearchApi, ScrollsTakeTheirMemoryFromTheBudget) {
     const std::size_t before = budget.used();
     const std::string id =
