@@ -263,6 +263,11 @@ class Parser {
         if (const std::size_t at = body_.root().find("size"); at != Object::npos)
             request_.size = count_of(body_.root()[at]);
         options_.size = size.value_or(request_.size);
+        // It is what the other members say more of.
+        if (const std::size_t at = body_.root().find("retriever"); at != Object::npos) {
+            has_retriever_ = true;
+            request_.retriever = retriever(body_.root()[at].value, 0);
+        }
         for (const Member& member_of : body_.root())
             option(member_of);
         if (has_retriever_ && !beside_.empty())
@@ -287,11 +292,7 @@ class Parser {
         } else if (name == "knn") {
             read_knn(value, search);
         } else if (name == "retriever") {
-            has_retriever_ = true;
-            // Wherever it stands in the body.
-            auto post_filter = std::move(search.post_filter);
-            request_.retriever = retriever(value, 0);
-            search.post_filter = std::move(post_filter);
+            return;
         } else if (name == "from") {
             request_.from = count_of(member_of);
         } else if (name == "size") {

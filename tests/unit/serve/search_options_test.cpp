@@ -90,6 +90,12 @@ TEST_F(SearchOptions, EndsWhenEnoughIsFound) {
                 AllOf(HasSubstr(R"("terminated_early":true)"), HasSubstr(R"("value":2)")));
     EXPECT_THAT(ask(200, "", R"({"terminate_after":5,"query":{"exists":{"field":"eggs"}}})"),
                 AllOf(HasSubstr(R"("terminated_early":false)"), HasSubstr(R"("value":3)")));
+    const std::string retriever =
+        R"("retriever":{"standard":{"query":{"exists":{"field":"eggs"}}}})";
+    const std::string most = R"("terminate_after":2)";
+    for (const std::string& body : {retriever + "," + most, most + "," + retriever})
+        EXPECT_THAT(ask(200, "", "{" + body + "}"),
+                    AllOf(HasSubstr(R"("terminated_early":true)"), HasSubstr(R"("value":2)")));
     EXPECT_THAT(ask(200, "?terminate_after=1", "", "/birds/_count"),
                 HasSubstr(R"({"count":1,"terminated_early":true,)"));
     EXPECT_THAT(ask(200, "?min_score=2", "", "/birds/_count"), HasSubstr(R"({"count":0,)"));
