@@ -121,7 +121,7 @@ std::optional<std::string> formatted(const document::Value& value, const ValueFo
     if (type == io::ValueType::date) {
         return whole != nullptr ? std::optional(format.date(*whole)) : std::nullopt;
     }
-    if (whole != nullptr) return format.number(static_cast<double>(*whole));
+    if (whole != nullptr) return format.number(*whole);
     const auto* number = std::get_if<double>(&typed);
     return number != nullptr ? std::optional(format.number(*number)) : std::nullopt;
 }

@@ -24,6 +24,8 @@ class ValueFormat {
     /// Throws ApiError 400 when it is no format of dates, as `number` when it is none of numbers.
     virtual std::string date(std::int64_t millis) const = 0;
     virtual std::string number(double value) const = 0;
+    /// Exactly, also where a double is not.
+    virtual std::string number(std::int64_t value) const = 0;
     /// Milliseconds; nothing when the text is no date of this format.
     virtual std::optional<std::int64_t> parse_date(std::string_view text) const = 0;
 

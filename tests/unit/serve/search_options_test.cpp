@@ -191,7 +191,9 @@ TEST_F(SearchOptions, AllThatIsWrongWithAScrollIsTold) {
 }
 
 TEST_F(SearchOptions, NumbersAreShownByTheirFormat) {
-    put("sums", "1", R"({"n":1234567.891,"k":0.5,"i":7,"neg":-0.126})");
+    put("sums", "1",
+        R"({"n":1234567.891,"k":0.5,"i":7,"neg":-0.126,"big":9007199254740993,"none":0,)"
+        R"("least":-9223372036854775808})");
     const auto shown = [&](const std::string& field, const std::string& format) {
         const std::string response = ask(200, "",
                                          R"({"_source":false,"docvalue_fields":[{"field":")" +
@@ -208,6 +210,12 @@ TEST_F(SearchOptions, NumbersAreShownByTheirFormat) {
     EXPECT_EQ(shown("i", "000.0 kg"), "007.0 kg");
     EXPECT_EQ(shown("neg", "0.##"), "-0.13");
     EXPECT_EQ(shown("neg", "#"), "0");
+    EXPECT_EQ(shown("big", "#"), "9007199254740993");
+    EXPECT_EQ(shown("big", "#,##0%"), "900,719,925,474,099,300%");
+    EXPECT_EQ(shown("least", "#.0#"), "-9223372036854775808.0");
+    EXPECT_EQ(shown("none", "0%"), "0%");
+    EXPECT_EQ(shown("none", "#.##"), "0");
+    EXPECT_EQ(shown("none", "#.0"), ".0");
 }
 
 TEST_F(SearchOptions, SortedDatesAreShownAndTakenByTheirFormat) {
