@@ -91,6 +91,9 @@ struct SearchPart {
     std::shared_ptr<IndexSnapshot> snapshot;  ///< null: left out of the search
     std::shared_ptr<const Query> filter;      ///< of the alias; null: none
     double boost = 1;                         ///< by which its scores count more or less
+    /// Of the index's settings when it was opened, for whoever slices; the index may be gone since.
+    std::int64_t shards = 1;
+    std::int64_t routing_shards = 1;
     /// Whether a document is of the slice that is asked for; null: all are.
     std::function<bool(const std::string& id, const std::string& routing)> in_slice;
 };

@@ -68,10 +68,8 @@ void arrange_parts(Node& node, const Request& request, const SearchRequest& sear
         const std::string& index = part.snapshot->index();
         if (const auto found = boosts.find(index); found != boosts.end())
             part.boost = found->second;
-        if (!search.slice) continue;
-        const auto metadata = node.indices->readable(index);
-        part.in_slice = SliceOfIndex(*search.slice, metadata ? metadata->shards : 1,
-                                     metadata ? metadata->routing_shards : 1);
+        if (search.slice)
+            part.in_slice = SliceOfIndex(*search.slice, part.shards, part.routing_shards);
     }
 }
 

@@ -615,6 +615,10 @@ io::SearchPart open_part(const Node& node, const std::string& index, std::string
                          std::int64_t now_millis) {
     io::SearchPart part;
     part.snapshot = node.store->searchable(index);
+    if (const auto metadata = node.indices->readable(index)) {
+        part.shards = metadata->shards;
+        part.routing_shards = metadata->routing_shards;
+    }
     std::vector<std::shared_ptr<const io::Query>> filters;
     for (const std::string& filter : node.indices->filters(expression, index)) {
         io::QueryOptions query_options;

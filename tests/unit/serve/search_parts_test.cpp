@@ -186,6 +186,26 @@ TEST_F(SearchParts, SlicesTogetherAreTheWhole) {
     }
 }
 
+TEST_F(SearchParts, SlicesGoByTheShardsOfTheirPointInTime) {
+    node.indices->create("wide", R"({"settings":{"number_of_shards":3}})");
+    for (int i = 0; i < 30; ++i)
+        put("wide", std::to_string(i), "{}");
+    const std::string opened = call("POST", "/wide/_pit?keep_alive=1m").body;
+    const std::string pit = opened.substr(7, opened.find('"', 7) - 7);
+    std::size_t found = 0;
+    for (int id = 0; id < 2; ++id) {
+        const std::string all =
+            ids(ask(200, "/_search",
+                    R"({"size":30,"pit":{"id":")" + pit + R"("},"slice":{"max":2,"id":)" +
+                        std::to_string(id) + "}}"));
+        found += static_cast<std::size_t>(std::count(all.begin(), all.end(), ' ')) + 1;
+        if (id > 0) continue;
+        node.indices->remove("wide");
+        node.indices->create("wide", "");
+    }
+    EXPECT_EQ(found, 30);
+}
+
 TEST_F(SearchParts, SlicesThatCannotBe) {
     put("a", "1", "{}");
     EXPECT_THAT(ask(400, "/a/_search", R"({"slice":{"id":0,"max":2}})"),
