@@ -350,8 +350,8 @@ awaitable<Response> remove_named(std::shared_ptr<Family> family, Request& reques
     std::string text = co_await read_text(request);
     const SearchBody body(std::move(text));
     std::vector<std::string> ids = named_ids(request, body, name);
-    if (ids.empty() && scrolls) ids.emplace_back("_all");
-    if (ids.empty()) throw action_validation({"[id] is required"});
+    if (ids.empty())
+        throw action_validation({scrolls ? "no scroll ids specified" : "[id] is required"});
     std::size_t removed = 0;
     co_await blocking(family->node, [&]() -> std::string {
         authorize_closing(*family, request, ids);

@@ -194,6 +194,19 @@ TEST_F(SearchApi, ScrollsAreBoundedInNumber) {
     EXPECT_THAT(call("DELETE", "/_search/scroll/_all").body, HasSubstr("\"num_freed\":500"));
 }
 
+TEST_F(SearchApi, AllScrollsAreClosedOnlyWhereThatIsSaid) {
+    ASSERT_EQ(call("POST", "/books/_search?scroll=1m&size=1").status, 200);
+    for (const char* body : {"", "{}", R"({"scroll_id":[]})", R"({"scroll_id":7})",
+                             R"({"scroll_id":[7]})", R"({"scroll_id":null})"}) {
+        const Response refused = call("DELETE", "/_search/scroll", body);
+        EXPECT_EQ(refused.status, 400) << body;
+        EXPECT_THAT(refused.body, HasSubstr("no scroll ids specified")) << body;
+    }
+    EXPECT_EQ(node.indices->open_contexts("books"), 1);
+    EXPECT_THAT(call("DELETE", "/_search/scroll", R"({"scroll_id":["_all"]})").body,
+                HasSubstr("\"num_freed\":1"));
+}
+
 TEST_F(SearchApi, PointsInTime) {
     node.search_settings->max_keep_alive = std::chrono::minutes(2);
     EXPECT_THAT(

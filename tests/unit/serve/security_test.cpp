@@ -651,7 +651,7 @@ TEST_F(Security, SearchesAreClosedByWhoMayReadThem) {
     scroll();
     for (const std::string& who : {books, key(Permissions::of(true, {}).role_descriptors()),
                                    key(indices("b*", "\"all\""))}) {
-        EXPECT_EQ(status(who, "DELETE", "/_search/scroll"), 403);
+        EXPECT_EQ(status(who, "DELETE", "/_search/scroll", R"({"scroll_id":"_all"})"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_search/scroll/_all"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_pit", R"({"id":"_all"})"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_search/point_in_time/_all"), 403);
