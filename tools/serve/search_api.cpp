@@ -126,9 +126,10 @@ std::string search_text(Family& family, const Request& request, std::string_view
                           search, begin);
     }
     const ExpandOptions options = expand_options(request, parameters);
-    if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
+    // Of what its rights reach, before it is searched.
+    if (search.scroll) family.contexts->check_room(true, targets.parts.size());
     check_limits(node, targets.parts, search);
     arrange_parts(node, request, search, options, targets.parts);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
@@ -375,8 +376,6 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
     co_await request.body->read_all();
     co_return co_await blocking(family->node, [&] {
         const ExpandOptions options = expand_options(request, request.query);
-        family->contexts->check_room(false,
-                                     count_parts(family->node, request.part("index"), options));
         const bool partial = request.query.flag("allow_partial_search_results",
                                                 request.query.flag("allow_partial_pit_creation"));
         const SearchTargets targets = open_targets(family->node, request, request.part("index"),

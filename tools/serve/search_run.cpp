@@ -650,11 +650,6 @@ SearchTargets open_targets(Node& node, const Request& request, std::string_view 
     return targets;
 }
 
-std::size_t count_parts(const Node& node, std::string_view expression,
-                        const ExpandOptions& options) {
-    return node.indices->expand(expression, options).size();
-}
-
 namespace {
 
 /// For the statistics of the indices that it has asked.

@@ -659,6 +659,18 @@ TEST_F(Security, SearchesAreClosedByWhoMayReadThem) {
     EXPECT_EQ(status(key("{}"), "DELETE", "/_search/scroll/_all"), 200);
 }
 
+TEST_F(Security, ScrollsAreCountedByWhatTheyReach) {
+    put("logs-1", "1", "{}");
+    for (int i = 0; i < 50; ++i)
+        put("other-" + std::to_string(i), "1", "{}");
+    const std::string who = key(indices("logs-*", R"("read")"));
+    const std::string everything = key("{}");
+    for (int i = 0; i < 19; ++i)
+        ASSERT_EQ(status(everything, "POST", "/other-*/_pit?keep_alive=1m"), 200);
+    EXPECT_EQ(status(everything, "POST", "/_search?scroll=1m"), 429);
+    EXPECT_EQ(status(who, "POST", "/_search?scroll=1m"), 200);
+}
+
 TEST_F(Security, BoostsTellNothingOfForeignIndices) {
     put("logs-1", "1", "{}");
     put("logs-2", "1", "{}");
