@@ -1,7 +1,5 @@
 #include "tools/serve/search_limits.h"
 
-#include <algorithm>
-#include <charconv>
 #include <string>
 
 #include "tools/serve/api_error.h"
@@ -10,14 +8,6 @@
 namespace penstock::serve {
 
 namespace {
-
-/// A setting's number; `otherwise` when it says none.
-std::size_t number_of(const FlatSettings& settings, std::string_view name, std::size_t otherwise) {
-    const std::string text = setting(settings, name);
-    std::size_t number = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return problem == std::errc() && end == text.data() + text.size() ? number : otherwise;
-}
 
 void check_window(std::size_t limit, const SearchRequest& request) {
     const std::string most = "less than or equal to: [" + std::to_string(limit) + "] but was [";
@@ -68,12 +58,11 @@ void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
                   const SearchRequest& request) {
     for (const io::SearchPart& part : parts) {
         const auto metadata = node.indices->readable(part.snapshot->index());
-        const FlatSettings settings = metadata ? settings_of(metadata->settings) : FlatSettings();
-        check_terms(number_of(settings, "index.max_terms_count", 65'536),
-                    request.retriever.search.query.get());
-        check_slices(number_of(settings, "index.max_slices_per_scroll", 1024), request);
-        check_window(number_of(settings, "index.max_result_window", 10'000), request);
-        check_fields(number_of(settings, "index.max_docvalue_fields_search", 100), request);
+        const SearchLimits limits = metadata ? metadata->limits : SearchLimits();
+        check_terms(limits.terms, request.retriever.search.query.get());
+        check_slices(limits.slices, request);
+        check_window(limits.result_window, request);
+        check_fields(limits.docvalue_fields, request);
     }
 }
 

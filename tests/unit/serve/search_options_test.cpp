@@ -85,6 +85,16 @@ TEST_F(SearchOptions, LimitsAreThoseOfTheIndex) {
                 HasSubstr(R"("fields":{"eggs":[4]})"));
 }
 
+TEST_F(SearchOptions, LimitsChangeWithTheSettings) {
+    node.indices->put_settings("birds", R"({"index.max_result_window":30})");
+    ask(200, "?size=30");
+    node.indices->put_settings("birds", R"({"index.max_result_window":null})");
+    ask(200, "?size=10000");
+    EXPECT_THAT(ask(400, "?size=10001"), HasSubstr("less than or equal to: [10000]"));
+    open();
+    EXPECT_THAT(ask(400, "?docvalue_fields=eggs,says"), HasSubstr("[1] but was [2]"));
+}
+
 TEST_F(SearchOptions, EndsWhenEnoughIsFound) {
     EXPECT_THAT(ask(200, "?terminate_after=2&size=0"),
                 AllOf(HasSubstr(R"("terminated_early":true)"), HasSubstr(R"("value":2)")));
