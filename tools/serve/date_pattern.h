@@ -20,13 +20,19 @@ class DatePattern {
     std::optional<std::string> iso(std::string_view text) const;
 
   private:
-    enum class Precision { day, hour, minute, second, milli };
+    /// `as_written`: what the text leaves out, it leaves out; it is ISO 8601 already.
+    enum class Precision { day, hour, minute, second, milli, as_written };
+    struct Exactness {
+        Precision precision;
+        bool zoned;  ///< its dates say where they are of
+    };
     struct Alternative {
         text::dates::DateFormat format;
-        Precision precision;
-        bool zoned;
+        Exactness exactness;
     };
-    static Precision precision_of(std::string_view format);
+    static Exactness of_name(std::string_view name);
+    static Exactness of_pattern(std::string_view pattern);
+    static std::string cut(std::string date, Precision precision);
 
     std::vector<Alternative> alternatives_;
 };

@@ -281,6 +281,41 @@ TEST_F(SearchOptions, RangesTakeDatesByTheirOwnFormat) {
         HasSubstr("Unknown pattern letter: j"));
 }
 
+TEST_F(SearchOptions, DatesOfRangesAreAsExactAsTheyAreWritten) {
+    put("days", "a", R"({"at":"2021-02-11T08:30:04.828Z"})");
+    const auto found = [&](const std::string& format, const std::string& bounds) {
+        const std::string response =
+            ask(200, "?size=0",
+                R"({"query":{"range":{"at":{"format":")" + format + R"(",)" + bounds + "}}}}",
+                "/days/_search");
+        return response.substr(response.find("\"value\":") + 8, 1);
+    };
+    const std::string pattern = "yyyy_MM_dd_HH";
+    EXPECT_EQ(found(pattern, R"("lte":"2021_02_11_08")"), "1");
+    EXPECT_EQ(found(pattern, R"("gt":"2021_02_11_08")"), "0");
+    EXPECT_EQ(found(pattern, R"("lte":"2021_02_11_07")"), "0");
+    const std::string optional = "strict_date_optional_time||dd/MM/yyyy";
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11")"), "1");
+    EXPECT_EQ(found(optional, R"("lte":"11/02/2021")"), "1");
+    EXPECT_EQ(found(optional, R"("gt":"2021-02-11T08:30","lte":"2021-02-12")"), "0");
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11T09:00","time_zone":"+02:00")"), "0");
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11T09:00Z","time_zone":"+02:00")"), "1");
+    EXPECT_EQ(found("iso8601", R"("lte":"2021-02-11T08:30:04.827Z")"), "0");
+    EXPECT_EQ(found("iso8601", R"("gte":"2021-02-11T10:30:04.828+02:00","time_zone":"-03:00")"),
+              "1");
+    EXPECT_EQ(found("iso8601", R"("gt":"2021-02-11T10:30:04.828+02:00","time_zone":"-03:00")"),
+              "0");
+    EXPECT_EQ(found("date_hour_minute", R"("lte":"2021-02-11T08:30")"), "1");
+    EXPECT_EQ(found("date_hour_minute_second", R"("gt":"2021-02-11T08:30:04")"), "0");
+    EXPECT_EQ(found("date_time_no_millis", R"("lte":"2021-02-11T08:30:04Z")"), "1");
+    EXPECT_EQ(found("date_time", R"("lte":"2021-02-11T08:30:04.827Z")"), "0");
+    EXPECT_EQ(found("yyyy-MM-dd HH:mm XXX", R"("lte":"2021-02-11 10:30 +02:00")"), "1");
+    EXPECT_EQ(found("yyyy-MM-dd HH XXX", R"("lte":"2021-02-11 13 +05:30")"), "0");
+    EXPECT_EQ(found("yyyy-MM-dd HH XXX", R"("lte":"2021-02-11 14 +05:30")"), "1");
+    EXPECT_EQ(found("epoch_millis||yyyy", R"("gte":1613032204828,"time_zone":"+02:00")"), "1");
+    EXPECT_EQ(found("epoch_millis||yyyy", R"("gt":1613032204828,"time_zone":"-02:00")"), "0");
+}
+
 TEST_F(SearchOptions, PlacesOfDocumentsOrderOnlyOneState) {
     EXPECT_THAT(ask(400, "", R"({"sort":["_shard_doc"],"search_after":[0]})"),
                 HasSubstr("[_shard_doc] sort field cannot be used without [point in time]"));
