@@ -164,11 +164,11 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
             search.min_score = score_parameter(request.query, "min_score");
         search.query =
             parse_query_only(body, request.query, wanted, now, terms_loader(family->node, request));
-        return run_count(family->node,
-                         open_targets(family->node, request, request.part("index"),
-                                      expand_options(request, request.query),
-                                      partial_allowed(request.query), now),
-                         std::move(search));
+        SearchTargets targets = open_targets(family->node, request, request.part("index"),
+                                             expand_options(request, request.query),
+                                             partial_allowed(request.query), now);
+        check_limits(family->node, targets.parts, *search.query);
+        return run_count(family->node, std::move(targets), std::move(search));
     });
     co_return Response::json(std::move(out));
 }

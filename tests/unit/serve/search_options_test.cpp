@@ -251,10 +251,17 @@ TEST_F(SearchOptions, TermsAreAsManyAsTheIndexAllows) {
     put("few", "1", R"({"n":1})");
     EXPECT_THAT(ask(200, "", R"({"query":{"terms":{"n":[1,2]}}})", "/few/_search"),
                 HasSubstr(R"("value":1)"));
-    EXPECT_THAT(
-        ask(400, "", R"({"query":{"bool":{"filter":{"terms":{"n":[1,2,3]}}}}})", "/few/_search"),
-        HasSubstr("The number of terms [3] used in the Terms Query request has exceeded "
-                  "the allowed maximum of [2]"));
+    const std::string most = R"({"terms":{"n":[1,2,3]}})";
+    const std::string near = R"({"field":"v","query_vector":[0],"k":1,"filter":)" + most + "}";
+    for (const std::string& body :
+         {R"("query":{"bool":{"filter":)" + most + "}}", R"("post_filter":)" + most,
+          R"("knn":)" + near, R"("retriever":{"standard":{"filter":)" + most + "}}",
+          R"("retriever":{"rrf":{"retrievers":[{"standard":{}},{"knn":)" + near + "}]}}"})
+        EXPECT_THAT(ask(400, "", "{" + body + "}", "/few/_search"),
+                    HasSubstr("The number of terms [3] used in the Terms Query request has "
+                              "exceeded the allowed maximum of [2]"));
+    EXPECT_THAT(ask(400, "", R"({"query":)" + most + "}", "/few/_count"),
+                HasSubstr("exceeded the allowed maximum of [2]"));
 }
 
 TEST_F(SearchOptions, RangesTakeDatesByTheirOwnFormat) {
