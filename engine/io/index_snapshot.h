@@ -55,12 +55,12 @@ class IndexSnapshot {
     std::unique_ptr<Impl> impl_;
 };
 
-/// The conditions of queries that have names, prepared once for one snapshot. Snapshot and queries
-/// must outlive it. Blocks.
+/// Conditions of queries that have names, prepared once for one snapshot. It and what the names are
+/// of must outlive this. Blocks.
 class NamedConditions {
   public:
     /// `visible`: what the alias lets through; null: all. Throws QueryError.
-    NamedConditions(IndexSnapshot& snapshot, std::span<const std::shared_ptr<const Query>> queries,
+    NamedConditions(IndexSnapshot& snapshot, std::span<const NamedNode> conditions,
                     const std::shared_ptr<const Query>& visible);
     ~NamedConditions();
 
@@ -141,12 +141,27 @@ struct PartFailure {
     std::exception_ptr problem;
 };
 
+/// What a member of `knn` has found: its nearest of all parts together.
+struct Neighbours {
+    struct Document {
+        std::size_t part = 0;
+        std::int64_t seq_no = 0;
+        double score = 0;
+    };
+    std::shared_ptr<const Query> query;
+    std::vector<Document> documents;  ///< sorted by part and number
+
+    /// Null for one that is not among them.
+    const Document* find(std::size_t part, std::int64_t seq_no) const;
+};
+
 struct FoundDocuments {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
-    bool timed_out = false;         ///< at the deadline, before the last document
-    bool terminated_early = false;  ///< by `terminate_after`
+    std::vector<Neighbours> neighbours;  ///< of those `knn` that have names
+    bool timed_out = false;              ///< at the deadline, before the last document
+    bool terminated_early = false;       ///< by `terminate_after`
     /// Of a `partial` search. What was found is of the other parts, unless it is `spoiled`: then a
     /// part failed after some of its documents were found or collected, and the search is to be
     /// made again without those that failed.

@@ -5,10 +5,12 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "engine/document/json_writer.h"
 #include "engine/io/index_snapshot.h"
@@ -49,6 +51,7 @@ struct Page {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
+    std::span<const io::Neighbours> neighbours;  ///< of what has a name
     std::string scroll_id;
     Aggregations* aggregations = nullptr;
     bool timed_out = false;
@@ -228,37 +231,47 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
 using Names = io::NamedConditions::Names;
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-/// All queries of a request whose parts may have names.
-void gather_queries(const Retriever& retriever,
-                    std::vector<std::shared_ptr<const io::Query>>& out) {
-    const auto add = [&](const std::shared_ptr<const io::Query>& query) {
-        if (query && !query->named().empty()) out.push_back(query);
-    };
-    add(retriever.search.query);
-    add(retriever.search.post_filter);
-    for (const auto& query : retriever.search.knn)
-        add(query);
+/// Whether a name is that of a member of `knn` itself, which the search has looked for already.
+bool is_of_whole(const io::NamedNode& named, const io::Query& knn) {
+    return named.node == knn.share();
+}
+
+/// What has names in a request, but for the members of `knn` as they are.
+void gather_conditions(const Retriever& retriever, std::vector<io::NamedNode>& out) {
+    for (const auto& query : {retriever.search.query, retriever.search.post_filter}) {
+        if (query) out.insert(out.end(), query->named().begin(), query->named().end());
+    }
+    for (const auto& query : retriever.search.knn) {
+        for (const io::NamedNode& named : query->named()) {
+            if (!is_of_whole(named, *query)) out.push_back(named);
+        }
+    }
     for (const Retriever& child : retriever.children)
-        gather_queries(child, out);
+        gather_conditions(child, out);
 }
 
 /// Tells hit by hit what holds for it, for all hits together would have too many names.
 class NamesOfHits {
   public:
-    NamesOfHits(const SearchTargets& targets, const SearchRequest& request, Deadline deadline)
-        : targets_(targets), deadline_(deadline) {
-        gather_queries(request.retriever, queries_);
+    NamesOfHits(const SearchTargets& targets, const SearchRequest& request,
+                std::span<const io::Neighbours> neighbours, Deadline deadline)
+        : targets_(targets), deadline_(deadline), neighbours_(neighbours) {
+        gather_conditions(request.retriever, conditions_);
     }
 
     /// Without any names when the deadline has passed.
     Names of(const FoundDocument& hit) {
-        if (queries_.empty() || is_late()) return {};
-        auto& conditions = by_part_[hit.part];
-        const io::SearchPart& part = targets_.parts[hit.part];
-        if (!conditions)
-            conditions =
-                std::make_unique<io::NamedConditions>(*part.snapshot, queries_, part.filter);
-        return conditions->of(hit.seq_no);
+        const bool nothing = conditions_.empty() && neighbours_.empty();
+        if (nothing || is_late()) return {};
+        Names names = conditions_.empty() ? Names() : conditions_in(hit.part).of(hit.seq_no);
+        for (const io::Neighbours& one : neighbours_) {
+            const auto* found = one.find(hit.part, hit.seq_no);
+            for (const io::NamedNode& named : one.query->named()) {
+                if (found != nullptr && is_of_whole(named, *one.query))
+                    names[named.name] = found->score;
+            }
+        }
+        return names;
     }
     /// Hits have gone without their names.
     bool timed_out() const { return timed_out_; }
@@ -269,10 +282,20 @@ class NamesOfHits {
         return timed_out_;
     }
 
+    io::NamedConditions& conditions_in(std::size_t index) {
+        auto& prepared = by_part_[index];
+        const io::SearchPart& part = targets_.parts[index];
+        if (!prepared)
+            prepared =
+                std::make_unique<io::NamedConditions>(*part.snapshot, conditions_, part.filter);
+        return *prepared;
+    }
+
     const SearchTargets& targets_;
     Deadline deadline_;
+    std::span<const io::Neighbours> neighbours_;
     bool timed_out_ = false;
-    std::vector<std::shared_ptr<const io::Query>> queries_;
+    std::vector<io::NamedNode> conditions_;
     std::map<std::size_t, std::unique_ptr<io::NamedConditions>> by_part_;
 };
 
@@ -476,7 +499,7 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
                     "ask for fewer documents by [size], or for less of them by [_source]");
     };
     const Shown shown{node, request, on_memory, shows_scores(request)};
-    NamesOfHits names(targets, request, deadline_of(request, begin));
+    NamesOfHits names(targets, request, page.neighbours, deadline_of(request, begin));
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
@@ -526,6 +549,7 @@ class Ranker {
     }
     bool timed_out() const { return timed_out_; }
     const std::vector<io::PartFailure>& failures() const { return failures_; }
+    std::vector<io::Neighbours> take_neighbours() { return std::move(neighbours_); }
 
   private:
     static constexpr std::size_t kBytesOfPoints = 64;
@@ -539,6 +563,8 @@ class Ranker {
         io::FoundDocuments found = io::search_documents(parts_, search);
         timed_out_ = timed_out_ || found.timed_out;
         failures_.insert(failures_.end(), found.failures.begin(), found.failures.end());
+        std::move(found.neighbours.begin(), found.neighbours.end(),
+                  std::back_inserter(neighbours_));
         return std::move(found.hits);
     }
 
@@ -570,21 +596,26 @@ class Ranker {
     std::size_t held_ = 0;  ///< bytes of rankings that are not yet joined
     bool timed_out_ = false;
     std::vector<io::PartFailure> failures_;
+    std::vector<io::Neighbours> neighbours_;
 };
 
-/// The joined ranking of the indices that can answer.
-void search_fused(const Node& node, SearchTargets& targets, const SearchRequest& request,
-                  Deadline deadline, const OnMemory& on_memory, Page& page) {
+/// The joined ranking of the indices that can answer, and the neighbours in it.
+std::vector<io::Neighbours> search_fused(const Node& node, SearchTargets& targets,
+                                         const SearchRequest& request, Deadline deadline,
+                                         const OnMemory& on_memory, Page& page) {
     const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
+    std::vector<io::Neighbours> neighbours;
     for (;;) {
         Ranker ranker(targets.parts, deadline, on_memory);
         page.hits = ranker.rank(request.retriever, window);
         page.timed_out = page.timed_out || ranker.timed_out();
+        neighbours = ranker.take_neighbours();
         if (ranker.failures().empty()) break;
         take_failures(node, targets, ranker.failures());
     }
     page.total = page.hits.size();
     if (!page.hits.empty()) page.max_score = page.hits.front().score;
+    return neighbours;
 }
 
 void drop_first(std::vector<FoundDocument>& hits, std::size_t count, std::size_t keep) {
@@ -670,13 +701,15 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
                        std::chrono::steady_clock::time_point begin) {
     Page page;
     std::optional<Aggregations> aggregations;
+    std::vector<io::Neighbours> neighbours;
     MemoryLease found_memory(*node.budget);
     const OnMemory on_memory = [&](std::size_t bytes) {
         take_memory(found_memory, bytes, *node.budget, "search hits",
                     "ask for fewer documents by [size]");
     };
     if (request.is_fused()) {
-        search_fused(node, targets, request, deadline_of(request, begin), on_memory, page);
+        neighbours =
+            search_fused(node, targets, request, deadline_of(request, begin), on_memory, page);
     } else {
         io::DocumentSearch search = request.retriever.search;
         search.size = request.from + request.size;
@@ -690,7 +723,9 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
         page.timed_out = found.timed_out;
         if (search.terminate_after > 0) page.terminated_early = found.terminated_early;
         page.hits = std::move(found.hits);
+        neighbours = std::move(found.neighbours);
     }
+    page.neighbours = neighbours;
     count_search(node, targets, begin);
     drop_first(page.hits, request.from, request.size);
     return write_page(node, targets, request, page, begin);
@@ -723,6 +758,8 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
         for (const FoundDocument& hit : hits)
             bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(std::vector<io::SortValue>);
     }
+    for (const io::Neighbours& one : context.neighbours)
+        bytes += one.documents.size() * sizeof(io::Neighbours::Document);
     take_scroll_memory(context.memory.emplace(budget), bytes, budget);
     context.entries.reserve(hits.size());
     for (FoundDocument& hit : hits) {
@@ -734,6 +771,7 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
 /// The entries' next page.
 Page take_page(SearchContext& context) {
     Page page;
+    page.neighbours = context.neighbours;
     page.total = context.total;
     page.max_score = context.max_score;
     const std::size_t end = std::min(context.next + context.request.size, context.entries.size());
@@ -771,6 +809,7 @@ std::string open_scroll(const Node& node, SearchContexts& contexts,
     context->max_score = found.max_score;
     const std::chrono::milliseconds keep_alive = *request.scroll;
     context->request = std::move(request);
+    context->neighbours = std::move(found.neighbours);
     keep_entries(*context, std::move(found.hits), *node.budget);
     Page page = take_page(*context);
     page.timed_out = found.timed_out;

@@ -72,6 +72,35 @@ TEST_F(SearchParts, NeighboursHaveNamesToo) {
                       HasSubstr(R"("matched_queries":["old"])")));
 }
 
+TEST_F(SearchParts, NamesOfNeighboursAreOfTheNearestOfAllIndices) {
+    for (const std::string index : {"spots", "holes"})
+        node.indices->create(index, R"({"mappings":{"properties":{"at":{"type":"dense_vector",)"
+                                    R"("dims":2,"similarity":"l2_norm"}}}})");
+    put("spots", "near", R"({"at":[1,0],"kind":"spot"})");
+    put("holes", "far", R"({"at":[9,0],"kind":"hole"})");
+    const std::string knn = R"("knn":{"field":"at","query_vector":[0,0],"k":1,"_name":"close",)"
+                            R"("filter":{"exists":{"field":"kind","_name":"kind"}}})";
+    const std::string all = R"("query":{"match_all":{}},)" + knn;
+    const auto names = [&](const std::string& response, const std::string& id) {
+        const std::size_t at = response.find("matched_queries", response.find("\"" + id + "\""));
+        return response.substr(at + 17, response.find(']', at) - at - 16);
+    };
+    for (const std::string& body :
+         {all, R"("retriever":{"rrf":{"retrievers":[{"standard":{}},{)" + knn + "}]}}"}) {
+        const std::string found = ask(200, "/spots,holes/_search", "{" + body + "}");
+        EXPECT_EQ(names(found, "near"), R"(["close","kind"])");
+        EXPECT_EQ(names(found, "far"), R"(["kind"])");
+    }
+    const std::string first =
+        ask(200, "/spots,holes/_search?scroll=1m", R"({"size":1,"sort":["_doc"],)" + all + "}");
+    EXPECT_EQ(names(first, "far"), R"(["kind"])");
+    const std::size_t at = first.find("_scroll_id") + 13;
+    const std::string id = first.substr(at, first.find('"', at) - at);
+    EXPECT_EQ(names(ask(200, "/_search/scroll/" + id, ""), "near"), R"(["close","kind"])");
+    EXPECT_THAT(ask(200, "/spots/_search?include_named_queries_score=true", "{" + knn + "}"),
+                HasSubstr(R"("close":0.5)"));
+}
+
 TEST_F(SearchParts, ManyNamesTakeTheirMemoryFromTheBudget) {
     std::string names;
     for (int i = 0; i < 1000; ++i)
