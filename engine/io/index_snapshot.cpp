@@ -97,21 +97,32 @@ std::vector<std::string> IndexSnapshot::highlight(const Query& query, std::int64
     return texts;
 }
 
-std::vector<IndexSnapshot::Names> IndexSnapshot::names_of(
-    std::span<const std::shared_ptr<const Query>> queries,
-    const std::shared_ptr<const Query>& visible, std::span<const std::int64_t> seq_nos) {
-    std::vector<Names> names(seq_nos.size());
-    const std::lock_guard lock(impl_->mutex);
-    DocumentView document(impl_->db());
-    for (const auto& query : queries) {
-        for (const NamedNode& named : query->named()) {
-            const MatcherPtr matcher = named.node->prepare(impl_->preparation(true, visible));
-            for (std::size_t i = 0; i < seq_nos.size(); ++i) {
-                double score = 0;
-                document.move_to(seq_nos[i]);
-                if (matcher->match(document, score)) names[i][named.name] = score;
-            }
-        }
+struct NamedConditions::Impl {
+    explicit Impl(IndexSnapshot& the_snapshot)
+        : snapshot(the_snapshot.impl()), document(snapshot.db()) {}
+
+    IndexSnapshot::Impl& snapshot;
+    DocumentView document;
+    std::vector<std::pair<std::string_view, MatcherPtr>> conditions;  ///< by their names
+};
+
+NamedConditions::NamedConditions(IndexSnapshot& snapshot, std::span<const NamedNode> conditions,
+                                 const std::shared_ptr<const Query>& visible)
+    : impl_(std::make_unique<Impl>(snapshot)) {
+    const std::lock_guard lock(impl_->snapshot.mutex);
+    const Preparation preparation = impl_->snapshot.preparation(true, visible);
+    for (const NamedNode& named : conditions)
+        impl_->conditions.emplace_back(named.name, named.node->prepare(preparation));
+}
+NamedConditions::~NamedConditions() = default;
+
+NamedConditions::Names NamedConditions::of(std::int64_t seq_no) {
+    Names names;
+    const std::lock_guard lock(impl_->snapshot.mutex);
+    impl_->document.move_to(seq_no);
+    for (const auto& [name, matcher] : impl_->conditions) {
+        double score = 0;
+        if (matcher->match(impl_->document, score)) names[std::string(name)] = score;
     }
     return names;
 }
@@ -122,6 +133,10 @@ namespace {
 bool stops_early(const DocumentSearch& search, const Matcher& matcher) {
     return matcher.is_constant() && search.terminate_after == 0 && search.sort.empty() &&
            !search.after && !search.collector && !search.min_score && !search.post_filter;
+}
+
+bool goes_before_neighbour(const Neighbours::Document& a, const Neighbours::Document& b) {
+    return std::pair(a.part, a.seq_no) < std::pair(b.part, b.seq_no);
 }
 
 class DocumentSearcher {
@@ -205,7 +220,17 @@ class DocumentSearcher {
             auto& lists = neighbours_.emplace_back(parts_.size());
             for (const auto& [part, one] : all)
                 lists[part].push_back(one);
+            if (!query->named().empty()) keep_neighbours(query, all);
         }
+    }
+
+    void keep_neighbours(const std::shared_ptr<const Query>& query,
+                         const std::vector<std::pair<std::size_t, Scored>>& nearest) {
+        Neighbours& kept = answer_.neighbours.emplace_back(Neighbours{query, {}});
+        kept.documents.reserve(nearest.size());
+        for (const auto& [part, one] : nearest)
+            kept.documents.push_back({part, one.seq_no, one.score});
+        std::sort(kept.documents.begin(), kept.documents.end(), goes_before_neighbour);
     }
 
     MatcherPtr prepare(std::size_t part, const Preparation& preparation) {
@@ -478,6 +503,14 @@ class DocumentSearcher {
 };
 
 }  // namespace
+
+const Neighbours::Document* Neighbours::find(std::size_t part, std::int64_t seq_no) const {
+    const Document wanted{part, seq_no};
+    const auto at =
+        std::lower_bound(documents.begin(), documents.end(), wanted, goes_before_neighbour);
+    const bool found = at != documents.end() && at->part == part && at->seq_no == seq_no;
+    return found ? &*at : nullptr;
+}
 
 std::size_t bytes_of(const FoundDocument& document) {
     std::size_t bytes = sizeof(document) + document.sort.capacity() * sizeof(SortValue);

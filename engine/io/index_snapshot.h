@@ -48,17 +48,28 @@ class IndexSnapshot {
                                        std::string_view field, bool any_field,
                                        std::string_view before, std::string_view behind);
 
-    /// The names of the queries' conditions that hold for a document, with their scores.
-    using Names = std::map<std::string, double>;
-    /// For each of the documents. `visible`: what the alias lets through; null: all.
-    std::vector<Names> names_of(std::span<const std::shared_ptr<const Query>> queries,
-                                const std::shared_ptr<const Query>& visible,
-                                std::span<const std::int64_t> seq_nos);
-
     struct Impl;
     Impl& impl() { return *impl_; }
 
   private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Conditions of queries that have names, prepared once for one snapshot. It and what the names are
+/// of must outlive this. Blocks.
+class NamedConditions {
+  public:
+    /// `visible`: what the alias lets through; null: all. Throws QueryError.
+    NamedConditions(IndexSnapshot& snapshot, std::span<const NamedNode> conditions,
+                    const std::shared_ptr<const Query>& visible);
+    ~NamedConditions();
+
+    using Names = std::map<std::string, double>;
+    /// Of those that hold for a document, with their scores.
+    Names of(std::int64_t seq_no);
+
+  private:
+    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 
@@ -84,6 +95,9 @@ struct SearchPart {
     std::shared_ptr<const Query> filter;      ///< of the alias; null: none
     std::int64_t after = -1;                  ///< documents up to this one are not looked at
     double boost = 1;                         ///< by which its scores count more or less
+    /// Of the index's settings when it was opened, for whoever slices; the index may be gone since.
+    std::int64_t shards = 1;
+    std::int64_t routing_shards = 1;
     /// Whether a document is of the slice that is asked for; null: all are.
     std::function<bool(const std::string& id, const std::string& routing)> in_slice;
 };
@@ -131,12 +145,27 @@ struct PartFailure {
     std::exception_ptr problem;
 };
 
+/// What a member of `knn` has found: its nearest of all parts together.
+struct Neighbours {
+    struct Document {
+        std::size_t part = 0;
+        std::int64_t seq_no = 0;
+        double score = 0;
+    };
+    std::shared_ptr<const Query> query;
+    std::vector<Document> documents;  ///< sorted by part and number
+
+    /// Null for one that is not among them.
+    const Document* find(std::size_t part, std::int64_t seq_no) const;
+};
+
 struct FoundDocuments {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
-    bool timed_out = false;         ///< at the deadline, before the last document
-    bool terminated_early = false;  ///< by `terminate_after`
+    std::vector<Neighbours> neighbours;  ///< of those `knn` that have names
+    bool timed_out = false;              ///< at the deadline, before the last document
+    bool terminated_early = false;       ///< by `terminate_after`
     /// Of a `partial` search. What was found is of the other parts, unless it is `spoiled`: then a
     /// part failed after some of its documents were found or collected, and the search is to be
     /// made again without those that failed.

@@ -88,7 +88,7 @@ class QueryParser {
     NodePtr term(const Member& query);
     NodePtr terms(const Member& query);
     std::vector<Operand> listed_terms(const Member& field) const;
-    std::vector<Operand> looked_up_terms(const Member& field) const;
+    std::vector<Operand> looked_up_terms(const Member& field);
     NodePtr range(const Member& query);
     /// `reader`: of a format that is no usual one.
     DateOptions range_dates(const Object& options, DateReader& reader) const;
@@ -122,6 +122,7 @@ class QueryParser {
     document::Arena arena_;  ///< of what is read without its name
     std::vector<NamedNode> named_;
     std::size_t most_terms_ = 0;
+    std::size_t looked_up_ = 0;  ///< terms of all lookups together
     std::size_t depth_ = 0;
     bool in_nested_ = false;  ///< conditions are met by objects, not by documents
 };

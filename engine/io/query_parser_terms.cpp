@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t kMaxTerms = 65'536;
 
+[[noreturn]] void refuse_terms(std::size_t count) {
+    throw QueryError("illegal_argument_exception",
+                     "The number of terms [" + std::to_string(count) +
+                         "] used in the Terms Query request has exceeded the allowed "
+                         "maximum of [65536]");
+}
+
 }  // namespace
 
 NodePtr QueryParser::term(const Member& query) {
@@ -44,11 +51,7 @@ NodePtr QueryParser::terms(const Member& query) {
         fail("[terms] query requires an array of values", field);
     std::vector<Operand> values =
         field.value.is_object() ? looked_up_terms(field) : listed_terms(field);
-    if (values.size() > kMaxTerms)
-        throw QueryError("illegal_argument_exception",
-                         "The number of terms [" + std::to_string(values.size()) +
-                             "] used in the Terms Query request has exceeded the allowed "
-                             "maximum of [65536]");
+    if (values.size() > kMaxTerms) refuse_terms(values.size());
     most_terms_ = std::max(most_terms_, values.size());
     return make_terms(std::string(field.key()), std::move(values), false, factor);
 }
@@ -63,7 +66,7 @@ std::vector<Operand> QueryParser::listed_terms(const Member& field) const {
     return values;
 }
 
-std::vector<Operand> QueryParser::looked_up_terms(const Member& field) const {
+std::vector<Operand> QueryParser::looked_up_terms(const Member& field) {
     TermsLookup lookup;
     for (const Member& option : field.value.as_object()) {
         const std::string_view name = option.key();
@@ -88,7 +91,11 @@ std::vector<Operand> QueryParser::looked_up_terms(const Member& field) const {
     }
     if (!options_.load_terms) fail("[terms] query does not support terms lookup here", field);
     std::vector<Operand> values;
-    options_.load_terms(lookup, [&](Value value) { values.emplace_back(value, dates_); });
+    options_.load_terms(lookup, [&](Value value) {
+        // Before they are kept: a document may have millions, and a query many lookups.
+        if (++looked_up_ > kMaxTerms) refuse_terms(looked_up_);
+        values.emplace_back(value, dates_);
+    });
     return values;
 }
 

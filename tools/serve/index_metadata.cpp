@@ -29,6 +29,23 @@ std::int64_t number_of(const FlatSettings& settings, std::string_view name,
     return std::max<std::int64_t>(number, 1);
 }
 
+/// Leaves it as it is where the settings say no such number.
+void take_limit(const FlatSettings& settings, std::string_view name, std::size_t& limit) {
+    const std::string text = setting(settings, name);
+    std::size_t number = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (problem == std::errc() && end == text.data() + text.size()) limit = number;
+}
+
+SearchLimits limits_of(const FlatSettings& settings) {
+    SearchLimits limits;
+    take_limit(settings, "index.max_result_window", limits.result_window);
+    take_limit(settings, "index.max_docvalue_fields_search", limits.docvalue_fields);
+    take_limit(settings, "index.max_slices_per_scroll", limits.slices);
+    take_limit(settings, "index.max_terms_count", limits.terms);
+    return limits;
+}
+
 void take_mappings(IndexMetadata& metadata) {
     const JsonTree mappings = JsonTree::parse(metadata.mappings);
     const JsonTree* source = mappings.find("_source");
@@ -81,6 +98,7 @@ void take_settings(IndexMetadata& metadata) {
     metadata.shards = number_of(settings, "index.number_of_shards", 1);
     metadata.routing_shards = number_of(settings, "index.number_of_routing_shards",
                                         default_routing_shards(metadata.shards));
+    metadata.limits = limits_of(settings);
 }
 
 /// An index that another program made has settings too.

@@ -1,6 +1,7 @@
 // What is kept of an index beside its documents.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -10,6 +11,14 @@
 #include "tools/serve/index_settings.h"
 
 namespace penstock::serve {
+
+/// How much one search may ask of an index.
+struct SearchLimits {
+    std::size_t result_window = 10'000;
+    std::size_t docvalue_fields = 100;
+    std::size_t slices = 1024;
+    std::size_t terms = 65'536;
+};
 
 /// What clients have said about one index, as JSON objects; kept with the index on disk.
 struct IndexMetadata {
@@ -24,6 +33,7 @@ struct IndexMetadata {
     std::string final_pipeline;
     std::int64_t shards = 1;
     std::int64_t routing_shards = 1;
+    SearchLimits limits;
     bool closed = false;       ///< no documents are read or written until it is opened again
     bool keeps_source = true;  ///< of the mappings' `_source`: {"enabled"}
     /// `refresh_interval` of -1: searches see what was there at the last refresh.
@@ -39,7 +49,7 @@ struct IndexMetadata {
 /// StorageError for one that is damaged.
 IndexMetadata load_metadata(io::IndexStore& store, const std::string& name);
 
-/// Fills in what the settings come to: pipelines and shards.
+/// Fills in what the settings come to: pipelines, shards and limits.
 void take_settings(IndexMetadata& metadata);
 
 /// Every index has these.

@@ -121,16 +121,17 @@ std::string search_text(Family& family, const Request& request, std::string_view
         authorize_context(node, request, *context);
         check_limits(node, context->parts, search);
         std::vector<io::SearchPart> parts = context->parts;
-        arrange_parts(node, search, expand_options(request, parameters), parts);
+        arrange_parts(node, request, search, expand_options(request, parameters), parts);
         return run_search(node, SearchTargets::of(std::move(parts), partial_allowed(parameters)),
                           search, begin);
     }
     const ExpandOptions options = expand_options(request, parameters);
-    if (search.scroll) family.contexts->check_room(true, count_parts(node, expression, options));
     SearchTargets targets =
         open_targets(node, request, expression, options, partial_allowed(parameters), now);
+    // Of what its rights reach, before it is searched.
+    if (search.scroll) family.contexts->check_room(true, targets.parts.size());
     check_limits(node, targets.parts, search);
-    arrange_parts(node, search, options, targets.parts);
+    arrange_parts(node, request, search, options, targets.parts);
     if (!search.scroll) return run_search(node, std::move(targets), search, begin);
     auto context = std::make_shared<SearchContext>(node.indices, targets.parts, targets.expression);
     return open_scroll(node, *family.contexts, std::move(context), std::move(targets),
@@ -163,11 +164,11 @@ awaitable<Response> count(std::shared_ptr<Family> family, Request& request) {
             search.min_score = score_parameter(request.query, "min_score");
         search.query =
             parse_query_only(body, request.query, wanted, now, terms_loader(family->node, request));
-        return run_count(family->node,
-                         open_targets(family->node, request, request.part("index"),
-                                      expand_options(request, request.query),
-                                      partial_allowed(request.query), now),
-                         std::move(search));
+        SearchTargets targets = open_targets(family->node, request, request.part("index"),
+                                             expand_options(request, request.query),
+                                             partial_allowed(request.query), now);
+        check_limits(family->node, targets.parts, *search.query);
+        return run_count(family->node, std::move(targets), std::move(search));
     });
     co_return Response::json(std::move(out));
 }
@@ -350,8 +351,8 @@ awaitable<Response> remove_named(std::shared_ptr<Family> family, Request& reques
     std::string text = co_await read_text(request);
     const SearchBody body(std::move(text));
     std::vector<std::string> ids = named_ids(request, body, name);
-    if (ids.empty() && scrolls) ids.emplace_back("_all");
-    if (ids.empty()) throw action_validation({"[id] is required"});
+    if (ids.empty())
+        throw action_validation({scrolls ? "no scroll ids specified" : "[id] is required"});
     std::size_t removed = 0;
     co_await blocking(family->node, [&]() -> std::string {
         authorize_closing(*family, request, ids);
@@ -375,8 +376,6 @@ awaitable<std::string> open_point(std::shared_ptr<Family> family, Request& reque
     co_await request.body->read_all();
     co_return co_await blocking(family->node, [&] {
         const ExpandOptions options = expand_options(request, request.query);
-        family->contexts->check_room(false,
-                                     count_parts(family->node, request.part("index"), options));
         const bool partial = request.query.flag("allow_partial_search_results",
                                                 request.query.flag("allow_partial_pit_creation"));
         const SearchTargets targets = open_targets(family->node, request, request.part("index"),

@@ -45,6 +45,7 @@ struct SearchContext {
     std::optional<MemoryLease> memory;  ///< of the entries
     std::vector<ScrollEntry> entries;
     std::vector<std::vector<io::SortValue>> sort_values;  ///< of the entries, when it sorts
+    std::vector<io::Neighbours> neighbours;               ///< of what has a name
     std::size_t next = 0;
     std::uint64_t total = 0;
     std::optional<double> max_score;

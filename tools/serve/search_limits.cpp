@@ -1,7 +1,6 @@
 #include "tools/serve/search_limits.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 
 #include "tools/serve/api_error.h"
@@ -10,14 +9,6 @@
 namespace penstock::serve {
 
 namespace {
-
-/// A setting's number; `otherwise` when it says none.
-std::size_t number_of(const FlatSettings& settings, std::string_view name, std::size_t otherwise) {
-    const std::string text = setting(settings, name);
-    std::size_t number = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return problem == std::errc() && end == text.data() + text.size() ? number : otherwise;
-}
 
 void check_window(std::size_t limit, const SearchRequest& request) {
     const std::string most = "less than or equal to: [" + std::to_string(limit) + "] but was [";
@@ -43,10 +34,25 @@ void check_fields(std::size_t limit, const SearchRequest& request) {
         "setting.");
 }
 
-void check_terms(std::size_t limit, const io::Query* query) {
-    if (query == nullptr || query->most_terms() <= limit) return;
+/// Of the terms query that has most of them, wherever it stands.
+std::size_t most_terms(const Retriever& retriever) {
+    std::size_t most = 0;
+    const auto look = [&](const std::shared_ptr<const io::Query>& query) {
+        if (query) most = std::max(most, query->most_terms());
+    };
+    look(retriever.search.query);
+    look(retriever.search.post_filter);
+    for (const auto& query : retriever.search.knn)
+        look(query);
+    for (const Retriever& child : retriever.children)
+        most = std::max(most, most_terms(child));
+    return most;
+}
+
+void check_terms(std::size_t limit, std::size_t count) {
+    if (count <= limit) return;
     throw illegal_argument(
-        "The number of terms [" + std::to_string(query->most_terms()) +
+        "The number of terms [" + std::to_string(count) +
         "] used in the Terms Query request has exceeded the allowed maximum of [" +
         std::to_string(limit) +
         "]. This maximum can be set by changing the [index.max_terms_count] "
@@ -62,18 +68,28 @@ void check_slices(std::size_t limit, const SearchRequest& request) {
         "setting.");
 }
 
+SearchLimits limits_of(const Node& node, const io::SearchPart& part) {
+    const auto metadata = node.indices->readable(part.snapshot->index());
+    return metadata ? metadata->limits : SearchLimits();
+}
+
 }  // namespace
 
 void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
+                  const io::Query& query) {
+    for (const io::SearchPart& part : parts)
+        check_terms(limits_of(node, part).terms, query.most_terms());
+}
+
+void check_limits(const Node& node, const std::vector<io::SearchPart>& parts,
                   const SearchRequest& request) {
+    const std::size_t terms = most_terms(request.retriever);
     for (const io::SearchPart& part : parts) {
-        const auto metadata = node.indices->readable(part.snapshot->index());
-        const FlatSettings settings = metadata ? settings_of(metadata->settings) : FlatSettings();
-        check_terms(number_of(settings, "index.max_terms_count", 65'536),
-                    request.retriever.search.query.get());
-        check_slices(number_of(settings, "index.max_slices_per_scroll", 1024), request);
-        check_window(number_of(settings, "index.max_result_window", 10'000), request);
-        check_fields(number_of(settings, "index.max_docvalue_fields_search", 100), request);
+        const SearchLimits limits = limits_of(node, part);
+        check_terms(limits.terms, terms);
+        check_slices(limits.slices, request);
+        check_window(limits.result_window, request);
+        check_fields(limits.docvalue_fields, request);
     }
 }
 

@@ -11,9 +11,9 @@
 namespace penstock::serve {
 
 /// Boosts and slice of a request, for each of the parts. Throws ApiError 404 for an index to boost
-/// that is not there. Blocks.
-void arrange_parts(const Node& node, const SearchRequest& search, const ExpandOptions& options,
-                   std::vector<io::SearchPart>& parts);
+/// that is not there, 403 for one that the request's principal may not search. Blocks.
+void arrange_parts(Node& node, const Request& request, const SearchRequest& search,
+                   const ExpandOptions& options, std::vector<io::SearchPart>& parts);
 
 /// Reads the document that a terms query refers to, with the rights of the request, which must
 /// outlive it. Throws ApiError 403 and 404. Blocks.

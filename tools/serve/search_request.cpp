@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "engine/document/json_writer.h"
 #include "tools/serve/api_error.h"
@@ -21,6 +22,7 @@ using io::SortKey;
 
 constexpr std::size_t kResultWindow = 10'000;
 constexpr int kMaxRetrieverDepth = 5;
+constexpr std::size_t kMaxBoosts = 1000;  ///< each is a look at the names of all indices
 
 std::string text_of(Value value) {
     return value.is_string() ? std::string(value.as_string()) : json_text(value);
@@ -83,7 +85,24 @@ void find_embeddings(Value value, std::vector<EmbeddingWanted>& out, int depth) 
     }
 }
 
-ShownField shown_field(Value value) {
+/// The formats of one request, each compiled once.
+class Formats {
+  public:
+    std::shared_ptr<const ValueFormat> get(const std::string& text) {
+        const auto [at, is_new] = known_.try_emplace(text);
+        if (known_.size() > kMost)
+            throw illegal_argument("a request may have at most [" + std::to_string(kMost) +
+                                   "] different formats");
+        if (is_new) at->second = ValueFormat::compile(text);
+        return at->second;
+    }
+
+  private:
+    static constexpr std::size_t kMost = 1000;
+    std::map<std::string, std::shared_ptr<const ValueFormat>> known_;
+};
+
+ShownField shown_field(Value value, Formats& formats) {
     ShownField field;
     if (!value.is_object()) {
         field.pattern = text_of(value);
@@ -93,7 +112,7 @@ ShownField shown_field(Value value) {
         if (option.key() == "field") {
             field.pattern = text_of(option.value);
         } else if (option.key() == "format") {
-            field.format = ValueFormat::compile(text_of(option.value));
+            field.format = formats.get(text_of(option.value));
         } else if (option.key() != "include_unmapped") {
             throw parsing_error("[fields] unknown field [" + std::string(option.key()) + "]");
         }
@@ -244,6 +263,11 @@ class Parser {
         if (const std::size_t at = body_.root().find("size"); at != Object::npos)
             request_.size = count_of(body_.root()[at]);
         options_.size = size.value_or(request_.size);
+        // It is what the other members say more of.
+        if (const std::size_t at = body_.root().find("retriever"); at != Object::npos) {
+            has_retriever_ = true;
+            request_.retriever = retriever(body_.root()[at].value, 0);
+        }
         for (const Member& member_of : body_.root())
             option(member_of);
         if (has_retriever_ && !beside_.empty())
@@ -268,11 +292,7 @@ class Parser {
         } else if (name == "knn") {
             read_knn(value, search);
         } else if (name == "retriever") {
-            has_retriever_ = true;
-            // Wherever it stands in the body.
-            auto post_filter = std::move(search.post_filter);
-            request_.retriever = retriever(value, 0);
-            search.post_filter = std::move(post_filter);
+            return;
         } else if (name == "from") {
             request_.from = count_of(member_of);
         } else if (name == "size") {
@@ -335,11 +355,11 @@ class Parser {
 
     void read_fields(Value value) {
         if (!value.is_array()) {
-            request_.fields.push_back(shown_field(value));
+            request_.fields.push_back(shown_field(value, formats_));
             return;
         }
         for (const Value& element : value.as_array())
-            request_.fields.push_back(shown_field(element));
+            request_.fields.push_back(shown_field(element, formats_));
     }
 
     [[noreturn]] static void refuse(std::string_view name) {
@@ -361,6 +381,9 @@ class Parser {
                 if (!name.value.is_number())
                     throw parsing_error("[indices_boost] of [" + std::string(name.key()) +
                                         "] must be a number");
+                if (request_.indices_boost.size() == kMaxBoosts)
+                    throw illegal_argument("[indices_boost] has more than [" +
+                                           std::to_string(kMaxBoosts) + "] entries");
                 request_.indices_boost.emplace_back(name.key(), name.value.to_double());
             }
         };
@@ -510,6 +533,7 @@ class Parser {
     const SearchBody& body_;
     io::QueryOptions options_;
     SearchRequest request_;
+    Formats formats_;
     std::vector<std::shared_ptr<const io::Query>> filters_;
     std::string beside_;  ///< what a retriever would stand for
     bool has_retriever_ = false;

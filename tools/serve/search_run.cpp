@@ -4,9 +4,13 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 
 #include "engine/document/json_writer.h"
 #include "engine/io/index_snapshot.h"
@@ -47,6 +51,7 @@ struct Page {
     std::uint64_t total = 0;
     std::optional<double> max_score;
     std::vector<FoundDocument> hits;
+    std::span<const io::Neighbours> neighbours;  ///< of what has a name
     std::string scroll_id;
     Aggregations* aggregations = nullptr;
     bool timed_out = false;
@@ -119,7 +124,7 @@ std::optional<std::string> formatted(const document::Value& value, const ValueFo
     if (type == io::ValueType::date) {
         return whole != nullptr ? std::optional(format.date(*whole)) : std::nullopt;
     }
-    if (whole != nullptr) return format.number(static_cast<double>(*whole));
+    if (whole != nullptr) return format.number(*whole);
     const auto* number = std::get_if<double>(&typed);
     return number != nullptr ? std::optional(format.number(*number)) : std::nullopt;
 }
@@ -148,27 +153,67 @@ void check_format(const std::string& field, io::ValueType type) {
     }
 }
 
+/// Told how many bytes are taken beside what is written; throws when they are too many.
+using OnMemory = std::function<void(std::size_t bytes)>;
+
+/// The values of a hit's fields, each in the formats that were asked for.
+class ShownValues {
+  public:
+    explicit ShownValues(const OnMemory& on_memory) : on_memory_(on_memory) {}
+
+    void add(const std::string& path, const std::vector<document::Value>& values,
+             const ValueFormat* format, io::ValueType type) {
+        Field& field = fields_[path];
+        // Named again it is the same, and so it is without a format.
+        if (format == nullptr && !field.formats.empty()) return;
+        if (!field.named.insert(format == nullptr ? "" : format->text()).second) return;
+        field.values = &values;
+        field.type = type;
+        field.formats.push_back(format);
+        on_memory_(bytes_ += kBytesOfFormat);
+    }
+    bool empty() const { return fields_.empty(); }
+    void write(JsonWriter& json) const {
+        for (const auto& [path, field] : fields_)
+            json.member_array(path, [this, &json, &field = field] { write(json, field); });
+    }
+
+  private:
+    static constexpr std::size_t kBytesOfFormat = 128;  ///< of its pointer and its name's node
+    struct Field {
+        const std::vector<document::Value>* values = nullptr;
+        io::ValueType type = io::ValueType::unknown;
+        std::vector<const ValueFormat*> formats;  ///< null: none
+        std::set<std::string_view> named;
+    };
+
+    void write(JsonWriter& json, const Field& field) const {
+        for (const ValueFormat* format : field.formats) {
+            for (const document::Value& value : *field.values) {
+                write_leaf(json, value, format, field.type);
+                on_memory_(bytes_);
+            }
+        }
+    }
+
+    const OnMemory& on_memory_;
+    std::size_t bytes_ = 0;
+    std::map<std::string, Field> fields_;
+};
+
 void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
-                  io::IndexSnapshot& snapshot, std::string_view source) {
+                  io::IndexSnapshot& snapshot, std::string_view source, const OnMemory& on_memory) {
     const SearchBody parsed{std::string(source)};
     Leaves leaves;
     gather(document::Value::object(&parsed.root()), "", leaves);
-    struct Values {
-        const std::vector<document::Value>* values;
-        const ValueFormat* format;
-        io::ValueType type;
-    };
-    std::map<std::string, std::vector<Values>> shown;
+    ShownValues shown(on_memory);
     const auto show = [&](const std::string& path, const std::vector<document::Value>& values,
                           const ShownField& field, bool by_name) {
         const io::ValueType type = snapshot.field(path).type;
         if (field.format && by_name) check_format(path, type);
         const bool has_format = type == io::ValueType::date || type == io::ValueType::long_number ||
                                 type == io::ValueType::float_number;
-        const Values one{&values, has_format ? field.format.get() : nullptr, type};
-        std::vector<Values>& all = shown[path];
-        // Named again without a format, it is the same.
-        if (all.empty() || one.format != nullptr) all.push_back(one);
+        shown.add(path, values, has_format ? field.format.get() : nullptr, type);
     };
     for (const ShownField& field : fields) {
         for (const auto& [path, values] : leaves) {
@@ -180,55 +225,79 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
             show(field.pattern, base->second, field, true);
     }
     if (shown.empty()) return;
-    json.member_object("fields", [&] {
-        for (const auto& [path, all] : shown) {
-            json.member_array(path, [&json, &all = all] {
-                for (const Values& one : all) {
-                    for (const document::Value& value : *one.values)
-                        write_leaf(json, value, one.format, one.type);
-                }
-            });
-        }
-    });
+    json.member_object("fields", [&] { shown.write(json); });
 }
 
-using Names = io::IndexSnapshot::Names;
+using Names = io::NamedConditions::Names;
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-/// All queries of a request whose parts may have names.
-void gather_queries(const Retriever& retriever,
-                    std::vector<std::shared_ptr<const io::Query>>& out) {
-    const auto add = [&](const std::shared_ptr<const io::Query>& query) {
-        if (query && !query->named().empty()) out.push_back(query);
-    };
-    add(retriever.search.query);
-    add(retriever.search.post_filter);
-    for (const auto& query : retriever.search.knn)
-        add(query);
-    for (const Retriever& child : retriever.children)
-        gather_queries(child, out);
+/// Whether a name is that of a member of `knn` itself, which the search has looked for already.
+bool is_of_whole(const io::NamedNode& named, const io::Query& knn) {
+    return named.node == knn.share();
 }
 
-/// The names of what holds, for each hit; empty when no query has any.
-std::vector<Names> names_of(const SearchTargets& targets, const SearchRequest& request,
-                            const std::vector<FoundDocument>& hits) {
-    std::vector<std::shared_ptr<const io::Query>> queries;
-    gather_queries(request.retriever, queries);
-    if (queries.empty()) return {};
-    std::map<std::size_t, std::vector<std::size_t>> by_part;
-    for (std::size_t i = 0; i < hits.size(); ++i)
-        by_part[hits[i].part].push_back(i);
-    std::vector<Names> names(hits.size());
-    for (const auto& [part, places] : by_part) {
-        std::vector<std::int64_t> seq_nos;
-        for (const std::size_t place : places)
-            seq_nos.push_back(hits[place].seq_no);
-        const io::SearchPart& asked = targets.parts[part];
-        std::vector<Names> found = asked.snapshot->names_of(queries, asked.filter, seq_nos);
-        for (std::size_t i = 0; i < places.size(); ++i)
-            names[places[i]] = std::move(found[i]);
+/// What has names in a request, but for the members of `knn` as they are.
+void gather_conditions(const Retriever& retriever, std::vector<io::NamedNode>& out) {
+    for (const auto& query : {retriever.search.query, retriever.search.post_filter}) {
+        if (query) out.insert(out.end(), query->named().begin(), query->named().end());
     }
-    return names;
+    for (const auto& query : retriever.search.knn) {
+        for (const io::NamedNode& named : query->named()) {
+            if (!is_of_whole(named, *query)) out.push_back(named);
+        }
+    }
+    for (const Retriever& child : retriever.children)
+        gather_conditions(child, out);
 }
+
+/// Tells hit by hit what holds for it, for all hits together would have too many names.
+class NamesOfHits {
+  public:
+    NamesOfHits(const SearchTargets& targets, const SearchRequest& request,
+                std::span<const io::Neighbours> neighbours, Deadline deadline)
+        : targets_(targets), deadline_(deadline), neighbours_(neighbours) {
+        gather_conditions(request.retriever, conditions_);
+    }
+
+    /// Without any names when the deadline has passed.
+    Names of(const FoundDocument& hit) {
+        const bool nothing = conditions_.empty() && neighbours_.empty();
+        if (nothing || is_late()) return {};
+        Names names = conditions_.empty() ? Names() : conditions_in(hit.part).of(hit.seq_no);
+        for (const io::Neighbours& one : neighbours_) {
+            const auto* found = one.find(hit.part, hit.seq_no);
+            for (const io::NamedNode& named : one.query->named()) {
+                if (found != nullptr && is_of_whole(named, *one.query))
+                    names[named.name] = found->score;
+            }
+        }
+        return names;
+    }
+    /// Hits have gone without their names.
+    bool timed_out() const { return timed_out_; }
+
+  private:
+    bool is_late() {
+        timed_out_ = timed_out_ || (deadline_ && std::chrono::steady_clock::now() >= *deadline_);
+        return timed_out_;
+    }
+
+    io::NamedConditions& conditions_in(std::size_t index) {
+        auto& prepared = by_part_[index];
+        const io::SearchPart& part = targets_.parts[index];
+        if (!prepared)
+            prepared =
+                std::make_unique<io::NamedConditions>(*part.snapshot, conditions_, part.filter);
+        return *prepared;
+    }
+
+    const SearchTargets& targets_;
+    Deadline deadline_;
+    std::span<const io::Neighbours> neighbours_;
+    bool timed_out_ = false;
+    std::vector<io::NamedNode> conditions_;
+    std::map<std::size_t, std::unique_ptr<io::NamedConditions>> by_part_;
+};
 
 void write_names(JsonWriter& json, const Names& names, bool with_scores) {
     if (names.empty()) return;
@@ -249,13 +318,14 @@ void write_names(JsonWriter& json, const Names& names, bool with_scores) {
 struct Shown {
     const Node& node;
     const SearchRequest& request;
+    OnMemory on_memory;
     bool scores = false;
 };
 
-/// `names`: of what holds for it; null: nothing has a name.
+/// `names`: of what holds for it.
 void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot,
-               const FoundDocument& hit, const Names* names) {
-    const auto& [node, request, scores] = shown;
+               const FoundDocument& hit, const Names& names) {
+    const auto& [node, request, on_memory, scores] = shown;
     const auto document = snapshot.document(hit.seq_no, request.with_vectors);
     if (!document) return;
     json.object([&] {
@@ -275,7 +345,8 @@ void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot
         }
         if (!document->routing.empty()) json.member("_routing", document->routing);
         if (request.with_source) json.member_raw("_source", request.source.apply(document->source));
-        if (!request.fields.empty()) write_fields(json, request.fields, snapshot, document->source);
+        if (!request.fields.empty())
+            write_fields(json, request.fields, snapshot, document->source, on_memory);
         if (request.highlight)
             write_highlight(json, *request.highlight, request.query.get(), snapshot, hit.seq_no,
                             document->source);
@@ -285,7 +356,7 @@ void write_hit(JsonWriter& json, const Shown& shown, io::IndexSnapshot& snapshot
                     write_sort_value(json, hit.sort[i], sort_format(request, snapshot, i));
             });
         }
-        if (names != nullptr) write_names(json, *names, request.with_name_scores);
+        write_names(json, names, request.with_name_scores);
     });
 }
 
@@ -412,25 +483,32 @@ io::FoundDocuments search_targets(const Node& node, SearchTargets& targets,
     }
 }
 
+Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
+    constexpr std::chrono::hours kLongest{24 * 365};
+    if (!request.timeout) return std::nullopt;
+    return begin + std::min<std::chrono::milliseconds>(*request.timeout, kLongest);
+}
+
 std::string write_page(const Node& node, const SearchTargets& targets, const SearchRequest& request,
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
-    const Shown shown{node, request, shows_scores(request)};
-    const std::vector<Names> names = names_of(targets, request, page.hits);
+    std::string hits;
+    const OnMemory on_memory = [&](std::size_t bytes) {
+        // The hits are copied once more, into the whole.
+        take_memory(memory, 2 * hits.size() + bytes, *node.budget, "search response",
+                    "ask for fewer documents by [size], or for less of them by [_source]");
+    };
+    const Shown shown{node, request, on_memory, shows_scores(request)};
+    NamesOfHits names(targets, request, page.neighbours, deadline_of(request, begin));
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
     const bool max_score = best_first || request.track_scores;
-    std::string hits;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (std::size_t i = 0; i < page.hits.size(); ++i) {
-            const FoundDocument& hit = page.hits[i];
-            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit,
-                      names.empty() ? nullptr : &names[i]);
-            // They are copied once more, into the whole.
-            take_memory(memory, 2 * hits.size(), *node.budget, "search response",
-                        "ask for fewer documents by [size], or for less of them by [_source]");
+        for (const FoundDocument& hit : page.hits) {
+            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit, names.of(hit));
+            on_memory(0);
         }
     });
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -441,7 +519,7 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
         if (!page.scroll_id.empty()) json.member("_scroll_id", page.scroll_id);
         if (!request.pit.empty()) json.member("pit_id", request.pit);
         json.member("took", took.count());
-        json.member("timed_out", page.timed_out);
+        json.member("timed_out", page.timed_out || names.timed_out());
         if (page.terminated_early) json.member("terminated_early", *page.terminated_early);
         json.member_raw("_shards", shards_json(node, targets));
         json.member_object("hits", [&] {
@@ -459,60 +537,85 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
     return out;
 }
 
-using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+/// Makes the rankings of retrievers.
+class Ranker {
+  public:
+    Ranker(const std::vector<io::SearchPart>& parts, Deadline deadline, const OnMemory& on_memory)
+        : parts_(parts), deadline_(deadline), on_memory_(on_memory) {}
 
-Deadline deadline_of(const SearchRequest& request, std::chrono::steady_clock::time_point begin) {
-    constexpr std::chrono::hours kLongest{24 * 365};
-    if (!request.timeout) return std::nullopt;
-    return begin + std::min<std::chrono::milliseconds>(*request.timeout, kLongest);
-}
+    /// The best of one retriever, at most `window`.
+    std::vector<FoundDocument> rank(const Retriever& retriever, std::size_t window) {
+        return retriever.children.empty() ? found(retriever, window) : joined(retriever, window);
+    }
+    bool timed_out() const { return timed_out_; }
+    const std::vector<io::PartFailure>& failures() const { return failures_; }
+    std::vector<io::Neighbours> take_neighbours() { return std::move(neighbours_); }
 
-/// The best of one retriever, at most `window`.
-std::vector<FoundDocument> rank(const std::vector<io::SearchPart>& parts,
-                                const Retriever& retriever, std::size_t window, Deadline deadline,
-                                bool& timed_out, std::vector<io::PartFailure>& failures) {
-    if (retriever.children.empty()) {
+  private:
+    static constexpr std::size_t kBytesOfPoints = 64;
+
+    std::vector<FoundDocument> found(const Retriever& retriever, std::size_t window) {
         io::DocumentSearch search = retriever.search;
         search.size = window;
-        search.deadline = deadline;
+        search.deadline = deadline_;
         search.partial = true;
-        io::FoundDocuments found = io::search_documents(parts, search);
-        timed_out = timed_out || found.timed_out;
-        failures.insert(failures.end(), found.failures.begin(), found.failures.end());
+        search.on_memory = [this](std::size_t bytes) { on_memory_(held_ + bytes); };
+        io::FoundDocuments found = io::search_documents(parts_, search);
+        timed_out_ = timed_out_ || found.timed_out;
+        failures_.insert(failures_.end(), found.failures.begin(), found.failures.end());
+        std::move(found.neighbours.begin(), found.neighbours.end(),
+                  std::back_inserter(neighbours_));
         return std::move(found.hits);
     }
-    const std::size_t counted = retriever.window > 0 ? retriever.window : window;
-    std::map<std::pair<std::size_t, std::int64_t>, double> points;
-    for (const Retriever& child : retriever.children) {
-        const std::vector<FoundDocument> ranking =
-            rank(parts, child, counted, deadline, timed_out, failures);
-        for (std::size_t i = 0; i < ranking.size(); ++i)
-            points[{ranking[i].part, ranking[i].seq_no}] +=
-                1.0 / static_cast<double>(retriever.rank_constant + i + 1);
-    }
-    std::vector<FoundDocument> joined;
-    joined.reserve(points.size());
-    for (const auto& [place, score] : points)
-        joined.push_back({place.first, place.second, score, {}});
-    std::stable_sort(
-        joined.begin(), joined.end(),
-        [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
-    return joined;
-}
 
-/// The joined ranking of the indices that can answer.
-void search_fused(const Node& node, SearchTargets& targets, const SearchRequest& request,
-                  Deadline deadline, Page& page) {
+    std::vector<FoundDocument> joined(const Retriever& retriever, std::size_t window) {
+        const std::size_t counted = retriever.window > 0 ? retriever.window : window;
+        std::map<std::pair<std::size_t, std::int64_t>, double> points;
+        const std::size_t held = held_;
+        for (const Retriever& child : retriever.children) {
+            const std::vector<FoundDocument> ranking = rank(child, counted);
+            for (std::size_t i = 0; i < ranking.size(); ++i)
+                points[{ranking[i].part, ranking[i].seq_no}] +=
+                    1.0 / static_cast<double>(retriever.rank_constant + i + 1);
+            on_memory_(held_ = held + points.size() * kBytesOfPoints);
+        }
+        held_ = held;
+        std::vector<FoundDocument> all;
+        all.reserve(points.size());
+        for (const auto& [place, score] : points)
+            all.push_back({place.first, place.second, score, {}});
+        std::stable_sort(
+            all.begin(), all.end(),
+            [](const FoundDocument& a, const FoundDocument& b) { return a.score > b.score; });
+        return all;
+    }
+
+    const std::vector<io::SearchPart>& parts_;
+    Deadline deadline_;
+    const OnMemory& on_memory_;
+    std::size_t held_ = 0;  ///< bytes of rankings that are not yet joined
+    bool timed_out_ = false;
+    std::vector<io::PartFailure> failures_;
+    std::vector<io::Neighbours> neighbours_;
+};
+
+/// The joined ranking of the indices that can answer, and the neighbours in it.
+std::vector<io::Neighbours> search_fused(const Node& node, SearchTargets& targets,
+                                         const SearchRequest& request, Deadline deadline,
+                                         const OnMemory& on_memory, Page& page) {
     const std::size_t window = std::max<std::size_t>(request.from + request.size, 10);
+    std::vector<io::Neighbours> neighbours;
     for (;;) {
-        std::vector<io::PartFailure> failures;
-        page.hits =
-            rank(targets.parts, request.retriever, window, deadline, page.timed_out, failures);
-        if (failures.empty()) break;
-        take_failures(node, targets, failures);
+        Ranker ranker(targets.parts, deadline, on_memory);
+        page.hits = ranker.rank(request.retriever, window);
+        page.timed_out = page.timed_out || ranker.timed_out();
+        neighbours = ranker.take_neighbours();
+        if (ranker.failures().empty()) break;
+        take_failures(node, targets, ranker.failures());
     }
     page.total = page.hits.size();
     if (!page.hits.empty()) page.max_score = page.hits.front().score;
+    return neighbours;
 }
 
 void drop_first(std::vector<FoundDocument>& hits, std::size_t count, std::size_t keep) {
@@ -543,6 +646,10 @@ io::SearchPart open_part(const Node& node, const std::string& index, std::string
                          std::int64_t now_millis) {
     io::SearchPart part;
     part.snapshot = node.store->searchable(index);
+    if (const auto metadata = node.indices->readable(index)) {
+        part.shards = metadata->shards;
+        part.routing_shards = metadata->routing_shards;
+    }
     std::vector<std::shared_ptr<const io::Query>> filters;
     for (const std::string& filter : node.indices->filters(expression, index)) {
         io::QueryOptions query_options;
@@ -574,11 +681,6 @@ SearchTargets open_targets(Node& node, const Request& request, std::string_view 
     return targets;
 }
 
-std::size_t count_parts(const Node& node, std::string_view expression,
-                        const ExpandOptions& options) {
-    return node.indices->expand(expression, options).size();
-}
-
 namespace {
 
 /// For the statistics of the indices that it has asked.
@@ -599,12 +701,20 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
                        std::chrono::steady_clock::time_point begin) {
     Page page;
     std::optional<Aggregations> aggregations;
+    std::vector<io::Neighbours> neighbours;
+    MemoryLease found_memory(*node.budget);
+    const OnMemory on_memory = [&](std::size_t bytes) {
+        take_memory(found_memory, bytes, *node.budget, "search hits",
+                    "ask for fewer documents by [size]");
+    };
     if (request.is_fused()) {
-        search_fused(node, targets, request, deadline_of(request, begin), page);
+        neighbours =
+            search_fused(node, targets, request, deadline_of(request, begin), on_memory, page);
     } else {
         io::DocumentSearch search = request.retriever.search;
         search.size = request.from + request.size;
         search.deadline = deadline_of(request, begin);
+        search.on_memory = on_memory;
         io::FoundDocuments found =
             search_targets(node, targets, search, request.aggregations, aggregations);
         if (aggregations) page.aggregations = &*aggregations;
@@ -613,7 +723,9 @@ std::string run_search(const Node& node, SearchTargets targets, const SearchRequ
         page.timed_out = found.timed_out;
         if (search.terminate_after > 0) page.terminated_early = found.terminated_early;
         page.hits = std::move(found.hits);
+        neighbours = std::move(found.neighbours);
     }
+    page.neighbours = neighbours;
     count_search(node, targets, begin);
     drop_first(page.hits, request.from, request.size);
     return write_page(node, targets, request, page, begin);
@@ -646,6 +758,8 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
         for (const FoundDocument& hit : hits)
             bytes += io::bytes_of(hit) - sizeof(hit) + sizeof(std::vector<io::SortValue>);
     }
+    for (const io::Neighbours& one : context.neighbours)
+        bytes += one.documents.size() * sizeof(io::Neighbours::Document);
     take_scroll_memory(context.memory.emplace(budget), bytes, budget);
     context.entries.reserve(hits.size());
     for (FoundDocument& hit : hits) {
@@ -657,6 +771,7 @@ void keep_entries(SearchContext& context, std::vector<FoundDocument> hits, Memor
 /// The entries' next page.
 Page take_page(SearchContext& context) {
     Page page;
+    page.neighbours = context.neighbours;
     page.total = context.total;
     page.max_score = context.max_score;
     const std::size_t end = std::min(context.next + context.request.size, context.entries.size());
@@ -694,6 +809,7 @@ std::string open_scroll(const Node& node, SearchContexts& contexts,
     context->max_score = found.max_score;
     const std::chrono::milliseconds keep_alive = *request.scroll;
     context->request = std::move(request);
+    context->neighbours = std::move(found.neighbours);
     keep_entries(*context, std::move(found.hits), *node.budget);
     Page page = take_page(*context);
     page.timed_out = found.timed_out;

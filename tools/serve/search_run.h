@@ -38,9 +38,6 @@ struct SearchTargets {
 SearchTargets open_targets(Node& node, const Request& request, std::string_view expression,
                            const ExpandOptions& options, bool partial_allowed,
                            std::int64_t now_millis);
-/// How many these are.
-std::size_t count_parts(const Node& node, std::string_view expression,
-                        const ExpandOptions& options);
 
 /// The whole response, of the indices that can answer. Throws ApiError: 429 when the node's memory
 /// for requests has no room for the response, search_phase_execution_exception as open_targets.

@@ -31,8 +31,11 @@ struct DecimalFormat {
 
     static std::optional<DecimalFormat> parse(std::string_view pattern);
     std::string print(double value) const;
+    std::string print(std::int64_t value) const;
 
   private:
+    /// `digits`: without a sign, and with as many of the fraction as there may be.
+    std::string print_digits(bool negative, std::string_view digits) const;
     bool read_digits(std::string_view digits);
     void append_whole(std::string whole, std::string& out) const;
 };
@@ -94,13 +97,25 @@ std::string DecimalFormat::print(double value) const {
     const int size =
         std::snprintf(text.data(), text.size(), "%.*f", static_cast<int>(most_fraction),
                       std::abs(percent ? value * 100 : value));
-    std::string_view digits(text.data(), static_cast<std::size_t>(size));
+    return print_digits(std::signbit(value),
+                        std::string_view(text.data(), static_cast<std::size_t>(size)));
+}
+
+std::string DecimalFormat::print(std::int64_t value) const {
+    std::string digits = std::to_string(value);
+    if (value < 0) digits.erase(0, 1);
+    if (percent) digits += "00";
+    digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    return print_digits(value < 0, digits + "." + std::string(least_fraction, '0'));
+}
+
+std::string DecimalFormat::print_digits(bool negative, std::string_view digits) const {
     const std::size_t point = std::min(digits.find('.'), digits.size());
     std::string_view fraction = digits.substr(std::min(point + 1, digits.size()));
     while (fraction.size() > least_fraction && fraction.back() == '0')
         fraction.remove_suffix(1);
     const bool zero = digits.find_first_not_of("0.") == std::string_view::npos;
-    std::string out = std::signbit(value) && !zero ? "-" + before : before;
+    std::string out = negative && !zero ? "-" + before : before;
     const std::size_t begin = out.size();
     append_whole(std::string(digits.substr(0, point)), out);
     if (out.size() == begin && fraction.empty()) out.push_back('0');
@@ -126,6 +141,10 @@ class CompiledFormat final : public ValueFormat {
         if (!numbers_) throw illegal_argument("[" + text() + "] is no format of numbers");
         return numbers_->print(value);
     }
+    std::string number(std::int64_t value) const override {
+        if (!numbers_) throw illegal_argument("[" + text() + "] is no format of numbers");
+        return numbers_->print(value);
+    }
     std::optional<std::int64_t> parse_date(std::string_view date) const override {
         if (!dates_) return std::nullopt;
         const auto time = dates_->parse(date);
@@ -141,6 +160,9 @@ class CompiledFormat final : public ValueFormat {
 
 std::shared_ptr<const ValueFormat> ValueFormat::compile(const std::string& text) {
     if (text == "use_field_mapping") return nullptr;
+    if (text.size() > kMaxBytes)
+        throw illegal_argument("a format has at most [" + std::to_string(kMaxBytes) +
+                               "] bytes, not [" + std::to_string(text.size()) + "]");
     std::optional<DecimalFormat> numbers = DecimalFormat::parse(text);
     try {
         return std::make_shared<CompiledFormat>(text, DateFormat::compile(text), numbers);

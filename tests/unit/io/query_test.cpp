@@ -572,6 +572,21 @@ TEST_F(Books, ManyTermsOfAllTypes) {
     EXPECT_THAT(find(R"({"terms":{"sold":["true"]}})"), ElementsAre("1"));
 }
 
+TEST_F(QueryTest, LookedUpTermsAreRefusedWhileTheyAreCounted) {
+    std::size_t given = 0;
+    QueryOptions options;
+    options.load_terms = [&](const TermsLookup&, const std::function<void(document::Value)>& take) {
+        for (int i = 0; i < 40'000; ++i, ++given)
+            take(document::Value::integer(i));
+    };
+    const std::string lookup = R"({"terms":{"n":{"index":"i","id":"1","path":"p"}}})";
+    Query::parse(lookup, options);
+    given = 0;
+    EXPECT_THROW(Query::parse(R"({"bool":{"should":[)" + lookup + "," + lookup + "]}}", options),
+                 QueryError);
+    EXPECT_EQ(given, 65'536U);
+}
+
 TEST_F(QueryTest, SearchesEndAtTheirDeadline) {
     for (int i = 0; i < 3; ++i)
         put(std::to_string(i), R"({"n":1})");

@@ -85,11 +85,27 @@ TEST_F(SearchOptions, LimitsAreThoseOfTheIndex) {
                 HasSubstr(R"("fields":{"eggs":[4]})"));
 }
 
+TEST_F(SearchOptions, LimitsChangeWithTheSettings) {
+    node.indices->put_settings("birds", R"({"index.max_result_window":30})");
+    ask(200, "?size=30");
+    node.indices->put_settings("birds", R"({"index.max_result_window":null})");
+    ask(200, "?size=10000");
+    EXPECT_THAT(ask(400, "?size=10001"), HasSubstr("less than or equal to: [10000]"));
+    open();
+    EXPECT_THAT(ask(400, "?docvalue_fields=eggs,says"), HasSubstr("[1] but was [2]"));
+}
+
 TEST_F(SearchOptions, EndsWhenEnoughIsFound) {
     EXPECT_THAT(ask(200, "?terminate_after=2&size=0"),
                 AllOf(HasSubstr(R"("terminated_early":true)"), HasSubstr(R"("value":2)")));
     EXPECT_THAT(ask(200, "", R"({"terminate_after":5,"query":{"exists":{"field":"eggs"}}})"),
                 AllOf(HasSubstr(R"("terminated_early":false)"), HasSubstr(R"("value":3)")));
+    const std::string retriever =
+        R"("retriever":{"standard":{"query":{"exists":{"field":"eggs"}}}})";
+    const std::string most = R"("terminate_after":2)";
+    for (const std::string& body : {retriever + "," + most, most + "," + retriever})
+        EXPECT_THAT(ask(200, "", "{" + body + "}"),
+                    AllOf(HasSubstr(R"("terminated_early":true)"), HasSubstr(R"("value":2)")));
     EXPECT_THAT(ask(200, "?terminate_after=1", "", "/birds/_count"),
                 HasSubstr(R"({"count":1,"terminated_early":true,)"));
     EXPECT_THAT(ask(200, "?min_score=2", "", "/birds/_count"), HasSubstr(R"({"count":0,)"));
@@ -185,7 +201,9 @@ TEST_F(SearchOptions, AllThatIsWrongWithAScrollIsTold) {
 }
 
 TEST_F(SearchOptions, NumbersAreShownByTheirFormat) {
-    put("sums", "1", R"({"n":1234567.891,"k":0.5,"i":7,"neg":-0.126})");
+    put("sums", "1",
+        R"({"n":1234567.891,"k":0.5,"i":7,"neg":-0.126,"big":9007199254740993,"none":0,)"
+        R"("least":-9223372036854775808})");
     const auto shown = [&](const std::string& field, const std::string& format) {
         const std::string response = ask(200, "",
                                          R"({"_source":false,"docvalue_fields":[{"field":")" +
@@ -202,6 +220,12 @@ TEST_F(SearchOptions, NumbersAreShownByTheirFormat) {
     EXPECT_EQ(shown("i", "000.0 kg"), "007.0 kg");
     EXPECT_EQ(shown("neg", "0.##"), "-0.13");
     EXPECT_EQ(shown("neg", "#"), "0");
+    EXPECT_EQ(shown("big", "#"), "9007199254740993");
+    EXPECT_EQ(shown("big", "#,##0%"), "900,719,925,474,099,300%");
+    EXPECT_EQ(shown("least", "#.0#"), "-9223372036854775808.0");
+    EXPECT_EQ(shown("none", "0%"), "0%");
+    EXPECT_EQ(shown("none", "#.##"), "0");
+    EXPECT_EQ(shown("none", "#.0"), ".0");
 }
 
 TEST_F(SearchOptions, SortedDatesAreShownAndTakenByTheirFormat) {
@@ -227,10 +251,17 @@ TEST_F(SearchOptions, TermsAreAsManyAsTheIndexAllows) {
     put("few", "1", R"({"n":1})");
     EXPECT_THAT(ask(200, "", R"({"query":{"terms":{"n":[1,2]}}})", "/few/_search"),
                 HasSubstr(R"("value":1)"));
-    EXPECT_THAT(
-        ask(400, "", R"({"query":{"bool":{"filter":{"terms":{"n":[1,2,3]}}}}})", "/few/_search"),
-        HasSubstr("The number of terms [3] used in the Terms Query request has exceeded "
-                  "the allowed maximum of [2]"));
+    const std::string most = R"({"terms":{"n":[1,2,3]}})";
+    const std::string near = R"({"field":"v","query_vector":[0],"k":1,"filter":)" + most + "}";
+    for (const std::string& body :
+         {R"("query":{"bool":{"filter":)" + most + "}}", R"("post_filter":)" + most,
+          R"("knn":)" + near, R"("retriever":{"standard":{"filter":)" + most + "}}",
+          R"("retriever":{"rrf":{"retrievers":[{"standard":{}},{"knn":)" + near + "}]}}"})
+        EXPECT_THAT(ask(400, "", "{" + body + "}", "/few/_search"),
+                    HasSubstr("The number of terms [3] used in the Terms Query request has "
+                              "exceeded the allowed maximum of [2]"));
+    EXPECT_THAT(ask(400, "", R"({"query":)" + most + "}", "/few/_count"),
+                HasSubstr("exceeded the allowed maximum of [2]"));
 }
 
 TEST_F(SearchOptions, RangesTakeDatesByTheirOwnFormat) {
@@ -255,6 +286,41 @@ TEST_F(SearchOptions, RangesTakeDatesByTheirOwnFormat) {
     EXPECT_THAT(
         ask(400, "", R"({"query":{"range":{"at":{"format":"jj","gte":"2021"}}}})", "/days/_search"),
         HasSubstr("Unknown pattern letter: j"));
+}
+
+TEST_F(SearchOptions, DatesOfRangesAreAsExactAsTheyAreWritten) {
+    put("days", "a", R"({"at":"2021-02-11T08:30:04.828Z"})");
+    const auto found = [&](const std::string& format, const std::string& bounds) {
+        const std::string response =
+            ask(200, "?size=0",
+                R"({"query":{"range":{"at":{"format":")" + format + R"(",)" + bounds + "}}}}",
+                "/days/_search");
+        return response.substr(response.find("\"value\":") + 8, 1);
+    };
+    const std::string pattern = "yyyy_MM_dd_HH";
+    EXPECT_EQ(found(pattern, R"("lte":"2021_02_11_08")"), "1");
+    EXPECT_EQ(found(pattern, R"("gt":"2021_02_11_08")"), "0");
+    EXPECT_EQ(found(pattern, R"("lte":"2021_02_11_07")"), "0");
+    const std::string optional = "strict_date_optional_time||dd/MM/yyyy";
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11")"), "1");
+    EXPECT_EQ(found(optional, R"("lte":"11/02/2021")"), "1");
+    EXPECT_EQ(found(optional, R"("gt":"2021-02-11T08:30","lte":"2021-02-12")"), "0");
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11T09:00","time_zone":"+02:00")"), "0");
+    EXPECT_EQ(found(optional, R"("lte":"2021-02-11T09:00Z","time_zone":"+02:00")"), "1");
+    EXPECT_EQ(found("iso8601", R"("lte":"2021-02-11T08:30:04.827Z")"), "0");
+    EXPECT_EQ(found("iso8601", R"("gte":"2021-02-11T10:30:04.828+02:00","time_zone":"-03:00")"),
+              "1");
+    EXPECT_EQ(found("iso8601", R"("gt":"2021-02-11T10:30:04.828+02:00","time_zone":"-03:00")"),
+              "0");
+    EXPECT_EQ(found("date_hour_minute", R"("lte":"2021-02-11T08:30")"), "1");
+    EXPECT_EQ(found("date_hour_minute_second", R"("gt":"2021-02-11T08:30:04")"), "0");
+    EXPECT_EQ(found("date_time_no_millis", R"("lte":"2021-02-11T08:30:04Z")"), "1");
+    EXPECT_EQ(found("date_time", R"("lte":"2021-02-11T08:30:04.827Z")"), "0");
+    EXPECT_EQ(found("yyyy-MM-dd HH:mm XXX", R"("lte":"2021-02-11 10:30 +02:00")"), "1");
+    EXPECT_EQ(found("yyyy-MM-dd HH XXX", R"("lte":"2021-02-11 13 +05:30")"), "0");
+    EXPECT_EQ(found("yyyy-MM-dd HH XXX", R"("lte":"2021-02-11 14 +05:30")"), "1");
+    EXPECT_EQ(found("epoch_millis||yyyy", R"("gte":1613032204828,"time_zone":"+02:00")"), "1");
+    EXPECT_EQ(found("epoch_millis||yyyy", R"("gt":1613032204828,"time_zone":"-02:00")"), "0");
 }
 
 TEST_F(SearchOptions, PlacesOfDocumentsOrderOnlyOneState) {

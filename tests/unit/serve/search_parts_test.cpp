@@ -72,6 +72,51 @@ TEST_F(SearchParts, NeighboursHaveNamesToo) {
                       HasSubstr(R"("matched_queries":["old"])")));
 }
 
+TEST_F(SearchParts, NamesOfNeighboursAreOfTheNearestOfAllIndices) {
+    for (const std::string index : {"spots", "holes"})
+        node.indices->create(index, R"({"mappings":{"properties":{"at":{"type":"dense_vector",)"
+                                    R"("dims":2,"similarity":"l2_norm"}}}})");
+    put("spots", "near", R"({"at":[1,0],"kind":"spot"})");
+    put("holes", "far", R"({"at":[9,0],"kind":"hole"})");
+    const std::string knn = R"("knn":{"field":"at","query_vector":[0,0],"k":1,"_name":"close",)"
+                            R"("filter":{"exists":{"field":"kind","_name":"kind"}}})";
+    const std::string all = R"("query":{"match_all":{}},)" + knn;
+    const auto names = [&](const std::string& response, const std::string& id) {
+        const std::size_t at = response.find("matched_queries", response.find("\"" + id + "\""));
+        return response.substr(at + 17, response.find(']', at) - at - 16);
+    };
+    for (const std::string& body :
+         {all, R"("retriever":{"rrf":{"retrievers":[{"standard":{}},{)" + knn + "}]}}"}) {
+        const std::string found = ask(200, "/spots,holes/_search", "{" + body + "}");
+        EXPECT_EQ(names(found, "near"), R"(["close","kind"])");
+        EXPECT_EQ(names(found, "far"), R"(["kind"])");
+    }
+    const std::string first =
+        ask(200, "/spots,holes/_search?scroll=1m", R"({"size":1,"sort":["_doc"],)" + all + "}");
+    EXPECT_EQ(names(first, "far"), R"(["kind"])");
+    const std::size_t at = first.find("_scroll_id") + 13;
+    const std::string id = first.substr(at, first.find('"', at) - at);
+    EXPECT_EQ(names(ask(200, "/_search/scroll/" + id, ""), "near"), R"(["close","kind"])");
+    EXPECT_THAT(ask(200, "/spots/_search?include_named_queries_score=true", "{" + knn + "}"),
+                HasSubstr(R"("close":0.5)"));
+}
+
+TEST_F(SearchParts, ManyNamesTakeTheirMemoryFromTheBudget) {
+    std::string names;
+    for (int i = 0; i < 1000; ++i)
+        names += std::string(i == 0 ? "" : ",") + R"({"match_all":{"_name":"n)" +
+                 std::to_string(i) + "\"}}";
+    const std::string query =
+        R"({"_source":false,"size":1000,"query":{"bool":{"should":[)" + names + "]}}}";
+    for (int i = 0; i < 300; ++i)
+        put("tea", std::to_string(i), "{}");
+    EXPECT_THAT(ask(200, "/tea/_search?size=1", query), HasSubstr(R"("n0","n1","n10",)"));
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    EXPECT_THAT(ask(429, "/tea/_search", query), HasSubstr("data for [<search response>]"));
+    const std::string late = R"({"timeout":"1ms",)" + query.substr(1);
+    EXPECT_THAT(ask(200, "/tea/_search", late), HasSubstr(R"("timed_out":true)"));
+}
+
 TEST_F(SearchParts, NamesInsideOfObjectsAreNotTheDocuments) {
     put("shelf", "1", R"({"books":[{"title":"dune"}]})");
     EXPECT_THAT(ask(200, "/shelf/_search",
@@ -103,6 +148,26 @@ TEST_F(SearchParts, TermsAreLookedUpInAnotherDocument) {
                 HasSubstr("[terms] query lookup element requires specifying the id."));
 }
 
+TEST_F(SearchParts, TermsOfOneRequestAreBounded) {
+    std::string numbers = "1";
+    for (int i = 2; i <= 40'000; ++i)
+        numbers += "," + std::to_string(i);
+    put("groups", "many", "{\"n\":[" + numbers + "]}");
+    put("groups", "one", R"({"n":1})");
+    const auto lookups = [](const std::string& id, int count) {
+        std::string all;
+        for (int i = 0; i < count; ++i)
+            all += std::string(i == 0 ? "" : ",") + R"({"terms":{"n":{"index":"groups","id":")" +
+                   id + R"(","path":"n"}}})";
+        return R"({"size":0,"query":{"bool":{"should":[)" + all + "]}}}";
+    };
+    EXPECT_THAT(ask(200, "/groups/_search", lookups("many", 1)), HasSubstr(R"("value":2)"));
+    EXPECT_THAT(ask(400, "/groups/_search", lookups("many", 2)), HasSubstr("[65536]"));
+    EXPECT_THAT(ask(200, "/groups/_search", lookups("one", 100)), HasSubstr(R"("value":2)"));
+    EXPECT_THAT(ask(400, "/groups/_search", lookups("one", 101)),
+                HasSubstr("may look up the terms of at most [100] documents"));
+}
+
 TEST_F(SearchParts, IndicesCountMoreOrLess) {
     put("east", "e", R"({"word":"sun"})");
     put("west", "w", R"({"word":"sun"})");
@@ -119,6 +184,12 @@ TEST_F(SearchParts, IndicesCountMoreOrLess) {
         "w e");
     EXPECT_THAT(ask(400, "/_search", boosted(R"([{"west":"much"}])")),
                 HasSubstr("must be a number"));
+    std::string many = R"([{"west":2})";
+    for (int i = 1; i < 1000; ++i)
+        many += R"(,{"west":1})";
+    EXPECT_EQ(ids(ask(200, "/_search", boosted(many + "]"))), "w e");
+    EXPECT_THAT(ask(400, "/_search", boosted(many + R"(,{"west":1}])")),
+                HasSubstr("[indices_boost] has more than [1000] entries"));
 }
 
 TEST_F(SearchParts, SlicesTogetherAreTheWhole) {
@@ -142,6 +213,26 @@ TEST_F(SearchParts, SlicesTogetherAreTheWhole) {
             EXPECT_EQ(found, 60) << index << max;
         }
     }
+}
+
+TEST_F(SearchParts, SlicesGoByTheShardsOfTheirPointInTime) {
+    node.indices->create("wide", R"({"settings":{"number_of_shards":3}})");
+    for (int i = 0; i < 30; ++i)
+        put("wide", std::to_string(i), "{}");
+    const std::string opened = call("POST", "/wide/_pit?keep_alive=1m").body;
+    const std::string pit = opened.substr(7, opened.find('"', 7) - 7);
+    std::size_t found = 0;
+    for (int id = 0; id < 2; ++id) {
+        const std::string all =
+            ids(ask(200, "/_search",
+                    R"({"size":30,"pit":{"id":")" + pit + R"("},"slice":{"max":2,"id":)" +
+                        std::to_string(id) + "}}"));
+        found += static_cast<std::size_t>(std::count(all.begin(), all.end(), ' ')) + 1;
+        if (id > 0) continue;
+        node.indices->remove("wide");
+        node.indices->create("wide", "");
+    }
+    EXPECT_EQ(found, 30);
 }
 
 TEST_F(SearchParts, SlicesThatCannotBe) {

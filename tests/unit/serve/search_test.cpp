@@ -194,6 +194,19 @@ TEST_F(SearchApi, ScrollsAreBoundedInNumber) {
     EXPECT_THAT(call("DELETE", "/_search/scroll/_all").body, HasSubstr("\"num_freed\":500"));
 }
 
+TEST_F(SearchApi, AllScrollsAreClosedOnlyWhereThatIsSaid) {
+    ASSERT_EQ(call("POST", "/books/_search?scroll=1m&size=1").status, 200);
+    for (const char* body : {"", "{}", R"({"scroll_id":[]})", R"({"scroll_id":7})",
+                             R"({"scroll_id":[7]})", R"({"scroll_id":null})"}) {
+        const Response refused = call("DELETE", "/_search/scroll", body);
+        EXPECT_EQ(refused.status, 400) << body;
+        EXPECT_THAT(refused.body, HasSubstr("no scroll ids specified")) << body;
+    }
+    EXPECT_EQ(node.indices->open_contexts("books"), 1);
+    EXPECT_THAT(call("DELETE", "/_search/scroll", R"({"scroll_id":["_all"]})").body,
+                HasSubstr("\"num_freed\":1"));
+}
+
 TEST_F(SearchApi, PointsInTime) {
     node.search_settings->max_keep_alive = std::chrono::minutes(2);
     EXPECT_THAT(
@@ -443,6 +456,40 @@ TEST_F(SearchApi, DatesAreShownAsAsked) {
                 HasSubstr("Field [genre.keyword] of type [keyword] doesn't support formats."));
 }
 
+TEST_F(SearchApi, ValuesAreShownOnceInEachFormat) {
+    const auto shown = [&](const std::string& fields) {
+        return search(R"({"size":1,"_source":false,"fields":[)" + fields + "]}");
+    };
+    const std::string years = R"({"field":"when","format":"yyyy"},{"field":"wh*","format":"yyyy"})";
+    EXPECT_THAT(shown(years + R"(,{"field":"when","format":"MM"},"when",)" + years),
+                HasSubstr(R"("fields":{"when":["1992","06"]})"));
+    EXPECT_THAT(refusal(400, R"({"fields":[{"field":"when","format":")" + std::string(1025, '\'') +
+                                 "\"}]}"),
+                HasSubstr("a format has at most [1024] bytes, not [1025]"));
+    EXPECT_THAT(refusal(400, R"({"query":{"range":{"when":{"gte":"1","format":")" +
+                                 std::string(1025, '\'') + "\"}}}}"),
+                HasSubstr("a format has at most [1024] bytes, not [1025]"));
+    std::string many;
+    for (int i = 0; i <= 1000; ++i)
+        many += R"({"field":"when","format":"')" + std::to_string(i) + R"('"},)";
+    EXPECT_THAT(refusal(400, R"({"fields":[)" + many + "\"when\"]}"),
+                HasSubstr("at most [1000] different formats"));
+}
+
+TEST_F(SearchApi, ManyValuesOfOneHitTakeTheirMemoryFromTheBudget) {
+    std::string dates = R"("2020-01-01")";
+    for (int i = 0; i < 2000; ++i)
+        dates += R"(,"2020-01-01")";
+    put("books", "4", R"({"when":[)" + dates + "]}");
+    const std::string query =
+        R"({"query":{"ids":{"values":["4"]}},"_source":false,"fields":[{"field":"when","format":"')" +
+        std::string(1000, 'x') + R"('"}]})";
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    const std::size_t refusals = budget.refusals();
+    EXPECT_THAT(refusal(429, query), HasSubstr("data for [<search response>]"));
+    EXPECT_EQ(budget.refusals(), refusals + 1);
+}
+
 TEST_F(SearchApi, TimeoutsAnswerWithWhatThereIs) {
     const std::string query = R"("query":{"range":{"pages":{"gt":1}}})";
     const std::string answer = search(R"({"timeout":"0ms",)" + query + "}");
@@ -555,6 +602,15 @@ TEST_F(SearchApi, AnswersTakeTheirMemoryFromTheBudget) {
     EXPECT_EQ(refused.status, 429);
     EXPECT_THAT(refused.body, HasSubstr("data for [<search response>] would be"));
     EXPECT_EQ(budget.used(), budget.limit() - 300'000U) << "all is given back";
+}
+
+TEST_F(SearchApi, HitsTakeTheirMemoryFromTheBudget) {
+    node.indices->put_settings("books", R"({"index.max_result_window":1000000000})");
+    put("books", "4", "{\"text\":\"" + std::string(2'000'000, 'x') + "\"}");
+    ASSERT_TRUE(budget.take(budget.limit() - budget.used() - 1'000'000));
+    const std::string last = R"({"from":999999990,"sort":["text.keyword"]})";
+    EXPECT_THAT(refusal(429, last), HasSubstr("data for [<search hits>] would be"));
+    EXPECT_EQ(budget.used(), budget.limit() - 1'000'000U) << "all is given back";
 }
 
 TEST_F(SearchApi, ScrollsTakeTheirMemoryFromTheBudget) {

@@ -691,12 +691,38 @@ TEST_F(Security, SearchesAreClosedByWhoMayReadThem) {
     scroll();
     for (const std::string& who : {books, key(Permissions::of(true, {}).role_descriptors()),
                                    key(indices("b*", "\"all\""))}) {
-        EXPECT_EQ(status(who, "DELETE", "/_search/scroll"), 403);
+        EXPECT_EQ(status(who, "DELETE", "/_search/scroll", R"({"scroll_id":"_all"})"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_search/scroll/_all"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_pit", R"({"id":"_all"})"), 403);
         EXPECT_EQ(status(who, "DELETE", "/_search/point_in_time/_all"), 403);
     }
     EXPECT_EQ(status(key("{}"), "DELETE", "/_search/scroll/_all"), 200);
+}
+
+TEST_F(Security, ScrollsAreCountedByWhatTheyReach) {
+    put("logs-1", "1", "{}");
+    for (int i = 0; i < 50; ++i)
+        put("other-" + std::to_string(i), "1", "{}");
+    const std::string who = key(indices("logs-*", R"("read")"));
+    const std::string everything = key("{}");
+    for (int i = 0; i < 19; ++i)
+        ASSERT_EQ(status(everything, "POST", "/other-*/_pit?keep_alive=1m"), 200);
+    EXPECT_EQ(status(everything, "POST", "/_search?scroll=1m"), 429);
+    EXPECT_EQ(status(who, "POST", "/_search?scroll=1m"), 200);
+}
+
+TEST_F(Security, BoostsTellNothingOfForeignIndices) {
+    put("logs-1", "1", "{}");
+    put("logs-2", "1", "{}");
+    put("secret", "1", "{}");
+    const std::string who = key(indices("logs-*", R"("read")"));
+    const auto boosted = [](const std::string& name) {
+        return R"({"indices_boost":[{")" + name + R"(":2}]})";
+    };
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("secret")), 403);
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("none")), 403);
+    EXPECT_EQ(status(who, "POST", "/_search", boosted("logs-3")), 404);
+    EXPECT_THAT(ask(who, "POST", "/_search", boosted("*")).body, HasSubstr(R"("_score":2.0)"));
 }
 
 // ---- Keys
