@@ -103,7 +103,7 @@ struct NamedConditions::Impl {
 
     IndexSnapshot::Impl& snapshot;
     DocumentView document;
-    std::vector<std::pair<std::string_view, MatcherPtr>> conditions;  ///< by their names
+    std::vector<MatcherPtr> conditions;
 };
 
 NamedConditions::NamedConditions(IndexSnapshot& snapshot, std::span<const NamedNode> conditions,
@@ -112,19 +112,19 @@ NamedConditions::NamedConditions(IndexSnapshot& snapshot, std::span<const NamedN
     const std::lock_guard lock(impl_->snapshot.mutex);
     const Preparation preparation = impl_->snapshot.preparation(true, visible);
     for (const NamedNode& named : conditions)
-        impl_->conditions.emplace_back(named.name, named.node->prepare(preparation));
+        impl_->conditions.push_back(named.node->prepare(preparation));
 }
 NamedConditions::~NamedConditions() = default;
 
-NamedConditions::Names NamedConditions::of(std::int64_t seq_no) {
-    Names names;
+std::vector<NamedConditions::Held> NamedConditions::of(std::int64_t seq_no) {
+    std::vector<Held> held;
     const std::lock_guard lock(impl_->snapshot.mutex);
     impl_->document.move_to(seq_no);
-    for (const auto& [name, matcher] : impl_->conditions) {
+    for (std::size_t i = 0; i < impl_->conditions.size(); ++i) {
         double score = 0;
-        if (matcher->match(impl_->document, score)) names[std::string(name)] = score;
+        if (impl_->conditions[i]->match(impl_->document, score)) held.push_back({i, score});
     }
-    return names;
+    return held;
 }
 
 namespace {

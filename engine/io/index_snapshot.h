@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,9 +63,13 @@ class NamedConditions {
                     const std::shared_ptr<const Query>& visible);
     ~NamedConditions();
 
-    using Names = std::map<std::string, double>;
-    /// Of those that hold for a document, with their scores.
-    Names of(std::int64_t seq_no);
+    /// One that holds, by its place among the conditions.
+    struct Held {
+        std::size_t condition = 0;
+        double score = 0;
+    };
+    /// Those that hold for a document.
+    std::vector<Held> of(std::int64_t seq_no);
 
   private:
     struct Impl;

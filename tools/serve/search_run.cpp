@@ -228,7 +228,7 @@ void write_fields(JsonWriter& json, const std::vector<ShownField>& fields,
     json.member_object("fields", [&] { shown.write(json); });
 }
 
-using Names = io::NamedConditions::Names;
+using Names = std::map<std::string_view, double>;  ///< with their scores
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
 /// Whether a name is that of a member of `knn` itself, which the search has looked for already.
@@ -250,53 +250,71 @@ void gather_conditions(const Retriever& retriever, std::vector<io::NamedNode>& o
         gather_conditions(child, out);
 }
 
-/// Tells hit by hit what holds for it, for all hits together would have too many names.
+/// The names of what holds for each hit of a page.
 class NamesOfHits {
   public:
-    NamesOfHits(const SearchTargets& targets, const SearchRequest& request,
-                std::span<const io::Neighbours> neighbours, Deadline deadline)
-        : targets_(targets), deadline_(deadline), neighbours_(neighbours) {
+    /// Hits that are come to after the deadline have no names.
+    NamesOfHits(const SearchTargets& targets, const SearchRequest& request, const Page& page,
+                Deadline deadline, const OnMemory& on_memory)
+        : page_(page), deadline_(deadline), on_memory_(on_memory) {
         gather_conditions(request.retriever, conditions_);
+        if (conditions_.empty()) return;
+        held_.resize(page.hits.size());
+        std::map<std::size_t, std::vector<std::size_t>> by_part;
+        for (std::size_t i = 0; i < page.hits.size(); ++i)
+            by_part[page.hits[i].part].push_back(i);
+        for (const auto& [part, places] : by_part)
+            find_in(targets.parts[part], places);
     }
 
-    /// Without any names when the deadline has passed.
-    Names of(const FoundDocument& hit) {
-        const bool nothing = conditions_.empty() && neighbours_.empty();
-        if (nothing || is_late()) return {};
-        Names names = conditions_.empty() ? Names() : conditions_in(hit.part).of(hit.seq_no);
-        for (const io::Neighbours& one : neighbours_) {
-            const auto* found = one.find(hit.part, hit.seq_no);
-            for (const io::NamedNode& named : one.query->named()) {
-                if (found != nullptr && is_of_whole(named, *one.query))
-                    names[named.name] = found->score;
-            }
+    Names of(std::size_t hit) const {
+        Names names;
+        if (!conditions_.empty()) {
+            for (const auto& [condition, score] : held_[hit])
+                names[conditions_[condition].name] = score;
         }
+        for (const io::Neighbours& one : page_.neighbours)
+            add_neighbour(one, page_.hits[hit], names);
         return names;
     }
-    /// Hits have gone without their names.
     bool timed_out() const { return timed_out_; }
+    std::size_t bytes() const { return bytes_; }
 
   private:
+    using Held = std::vector<io::NamedConditions::Held>;
+
+    /// One part after the other: the conditions of an index may be lists of its documents.
+    void find_in(const io::SearchPart& part, const std::vector<std::size_t>& places) {
+        if (is_late()) return;
+        io::NamedConditions conditions(*part.snapshot, conditions_, part.filter);
+        for (const std::size_t place : places) {
+            if (is_late()) return;
+            Held& held = held_[place] = conditions.of(page_.hits[place].seq_no);
+            bytes_ += sizeof(held) + held.capacity() * sizeof(Held::value_type);
+            on_memory_(bytes_);
+        }
+    }
+
     bool is_late() {
         timed_out_ = timed_out_ || (deadline_ && std::chrono::steady_clock::now() >= *deadline_);
         return timed_out_;
     }
 
-    io::NamedConditions& conditions_in(std::size_t index) {
-        auto& prepared = by_part_[index];
-        const io::SearchPart& part = targets_.parts[index];
-        if (!prepared)
-            prepared =
-                std::make_unique<io::NamedConditions>(*part.snapshot, conditions_, part.filter);
-        return *prepared;
+    static void add_neighbour(const io::Neighbours& one, const FoundDocument& hit, Names& names) {
+        const auto* found = one.find(hit.part, hit.seq_no);
+        if (found == nullptr) return;
+        for (const io::NamedNode& named : one.query->named()) {
+            if (is_of_whole(named, *one.query)) names[named.name] = found->score;
+        }
     }
 
-    const SearchTargets& targets_;
+    const Page& page_;
     Deadline deadline_;
-    std::span<const io::Neighbours> neighbours_;
-    bool timed_out_ = false;
+    const OnMemory& on_memory_;
     std::vector<io::NamedNode> conditions_;
-    std::map<std::size_t, std::unique_ptr<io::NamedConditions>> by_part_;
+    std::vector<Held> held_;  ///< of the hits
+    std::size_t bytes_ = 0;
+    bool timed_out_ = false;
 };
 
 void write_names(JsonWriter& json, const Names& names, bool with_scores) {
@@ -493,21 +511,24 @@ std::string write_page(const Node& node, const SearchTargets& targets, const Sea
                        const Page& page, std::chrono::steady_clock::time_point begin) {
     MemoryLease memory(*node.budget);
     std::string hits;
+    std::size_t names_bytes = 0;
     const OnMemory on_memory = [&](std::size_t bytes) {
         // The hits are copied once more, into the whole.
-        take_memory(memory, 2 * hits.size() + bytes, *node.budget, "search response",
+        take_memory(memory, 2 * hits.size() + names_bytes + bytes, *node.budget, "search response",
                     "ask for fewer documents by [size], or for less of them by [_source]");
     };
     const Shown shown{node, request, on_memory, shows_scores(request)};
-    NamesOfHits names(targets, request, page.neighbours, deadline_of(request, begin));
+    const NamesOfHits names(targets, request, page, deadline_of(request, begin), on_memory);
+    names_bytes = names.bytes();
     const auto& sort = request.retriever.search.sort;
     const bool best_first =
         sort.empty() || (sort.front().kind == SortKey::Kind::score && sort.front().descending);
     const bool max_score = best_first || request.track_scores;
     JsonWriter hits_json(hits);
     hits_json.array([&] {
-        for (const FoundDocument& hit : page.hits) {
-            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit, names.of(hit));
+        for (std::size_t i = 0; i < page.hits.size(); ++i) {
+            const FoundDocument& hit = page.hits[i];
+            write_hit(hits_json, shown, *targets.parts[hit.part].snapshot, hit, names.of(i));
             on_memory(0);
         }
     });
