@@ -15,6 +15,7 @@
 #include "tools/serve/authorization.h"
 #include "tools/serve/cluster_routes.h"
 #include "tools/serve/cluster_settings.h"
+#include "tools/serve/index_settings.h"
 #include "tools/serve/index_state.h"
 #include "tools/serve/json_body.h"
 #include "tools/serve/json_tree.h"
@@ -411,6 +412,8 @@ Flat section(const JsonBody& body, std::string_view name) {
     if (!value->is_object()) throw parsing_error("[" + std::string(name) + "] must be an object");
     Flat flat;
     flatten(*value, "", flat);
+    for (const auto& [setting, text] : flat)
+        check_setting_name(setting);
     return flat;
 }
 
@@ -437,7 +440,7 @@ void check_keep_alive(const Flat& changes) {
 }
 
 /// Throws ApiError 400 for a value that means nothing.
-void check_settings(const Flat& changes) {
+void check_values(const Flat& changes) {
     check_auto_create(changes);
     check_keep_alive(changes);
 }
@@ -466,8 +469,8 @@ asio::awaitable<Response> put_settings(Request& request, const Node& node, Setti
     Flat transient = section(body, "transient");
     if (persistent.empty() && transient.empty()) throw action_validation({"no settings to update"});
     co_await runtime::call_on(node.runtime->blocking(), [&] {
-        check_settings(persistent);
-        check_settings(transient);
+        check_values(persistent);
+        check_values(transient);
         settings->put_persistent(persistent);
         settings->put_transient(transient);
         put_in_force(node, *settings);

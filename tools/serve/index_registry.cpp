@@ -19,11 +19,18 @@ namespace penstock::serve {
 
 namespace {
 
+/// As it is kept. Throws ApiError 400 for what could not be read again.
+std::string kept(const JsonTree& tree) {
+    std::string json = tree.json();
+    JsonTree::parse(json);
+    return json;
+}
+
 std::string aliases_json(const std::map<std::string, std::string>& aliases) {
     JsonTree tree;
     for (const auto& [name, alias] : aliases)
         tree.set(name, JsonTree::parse(alias));
-    return tree.json();
+    return kept(tree);
 }
 
 bool is_write_index(const std::string& alias, bool otherwise) {
@@ -213,9 +220,9 @@ void IndexRegistry::make(const std::string& name, Blueprint blueprint) {
                   [](const auto& one_setting) { return one_setting.second == "null"; });
     add_defaults(blueprint.settings, name, uuid, now_millis());
     settings.attributes = {{"uuid", uuid},
-                           {"settings", nest_settings(blueprint.settings).json()},
-                           {"mappings", blueprint.mappings.json()},
-                           {"aliases", blueprint.aliases.json()}};
+                           {"settings", kept(nest_settings(blueprint.settings))},
+                           {"mappings", kept(blueprint.mappings)},
+                           {"aliases", kept(blueprint.aliases)}};
     store_->create(name, settings);
     impl_->forget(name);
     metadata(name);  // before the first document: with it begins what searches see
@@ -463,7 +470,7 @@ void IndexRegistry::put_settings(const std::string& index, std::string_view body
         }
     }
     add_defaults(settings, index, metadata_now.uuid, metadata_now.created_millis);
-    store_->set_attributes(index, {{"settings", nest_settings(settings).json()}});
+    store_->set_attributes(index, {{"settings", kept(nest_settings(settings))}});
     impl_->forget(index);
     metadata(index);  // what searches see may be another from now on
 }
@@ -474,9 +481,11 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
     const auto known = metadata(index);
     const IndexMetadata& metadata_now = need(known, index);
     JsonTree mappings = JsonTree::parse(metadata_now.mappings);
-    merge_mappings(mappings, normalise_mappings(JsonTree::parse(body)));
-    check_field_limit(mappings, settings_of(metadata_now.settings));
+    const FlatSettings settings = settings_of(metadata_now.settings);
+    merge_mappings(mappings, normalise_mappings(JsonTree::parse(body), &settings));
+    check_field_limit(mappings, settings);
     check_field_aliases(mappings, store_->info(index).fields);
+    const std::string json = kept(mappings);
     for (const io::VectorMapping& vector : vector_mappings(mappings)) {
         try {
             store_->add_vector_field(index, vector);
@@ -486,7 +495,7 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
             throw illegal_argument(error.what());
         }
     }
-    store_->set_attributes(index, {{"mappings", mappings.json()}});
+    store_->set_attributes(index, {{"mappings", json}});
     impl_->forget(index);
 }
 

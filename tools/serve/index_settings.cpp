@@ -16,6 +16,10 @@ namespace penstock::serve {
 namespace {
 
 constexpr std::size_t kLargestVector = 4096;
+// What is kept is JSON of at most 1000 levels: objects of mappings take two, a setting's name one
+// for each part.
+constexpr std::size_t kDeepestMapping = 400;
+constexpr std::size_t kDeepestSetting = 900;
 constexpr std::array<std::string_view, 26> kOtherTypes = {"alias",
                                                           "binary",
                                                           "completion",
@@ -97,9 +101,41 @@ std::string type_of(const JsonTree& field) {
     return type == nullptr ? "" : type->content();
 }
 
-void check_properties(const JsonTree& properties, const std::string& prefix);
+bool has_subobjects(const JsonTree& object) {
+    const JsonTree* subobjects = object.find("subobjects");
+    return subobjects == nullptr || subobjects->content() != "false";
+}
 
-void check_field(const JsonTree& field, const std::string& path) {
+/// Of fields that lie in so many objects, the mappings themselves being the first.
+struct Depth {
+    std::size_t objects = 1;
+    std::size_t limit = kDeepestMapping;
+    bool dots_nest = true;
+
+    /// Of a field of this name, or of what lies in it when it is an object.
+    Depth of(std::string_view name, const JsonTree& field) const {
+        const auto dots = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.'));
+        const std::string type = type_of(field);
+        const bool is_object = type.empty() || type == "object" || type == "nested";
+        Depth inner = *this;
+        inner.objects += (dots_nest ? dots : 0) + (is_object ? 1 : 0);
+        inner.dots_nest = has_subobjects(field);
+        return inner;
+    }
+    void check(const std::string& path) const {
+        if (objects <= limit) return;
+        std::size_t end = path.find('.');
+        for (std::size_t parts = 1; parts < limit && end != std::string::npos; ++parts)
+            end = path.find('.', end + 1);
+        throw illegal_argument("Limit of mapping depth [" + std::to_string(limit) +
+                               "] has been exceeded due to object field [" + path.substr(0, end) +
+                               "]");
+    }
+};
+
+void check_properties(const JsonTree& properties, const std::string& prefix, const Depth& depth);
+
+void check_field(const JsonTree& field, const std::string& path, const Depth& depth) {
     if (!field.is_object())
         throw mapping_error("Failed to parse mapping: Expected map for property [" + path + "]");
     const std::string type = type_of(field);
@@ -121,8 +157,8 @@ void check_field(const JsonTree& field, const std::string& path) {
         throw mapping_error("Failed to parse mapping: The [element_type] [bit] of field [" + path +
                             "] is not supported; known: float, byte");
     if (const JsonTree* properties = field.find("properties"))
-        check_properties(*properties, path + ".");
-    if (const JsonTree* fields = field.find("fields")) check_properties(*fields, path + ".");
+        check_properties(*properties, path + ".", depth);
+    if (const JsonTree* fields = field.find("fields")) check_properties(*fields, path + ".", depth);
 }
 
 /// Every field of mappings with its path, objects before what is in them.
@@ -174,18 +210,15 @@ void check_field_name(std::string_view name) {
     }
 }
 
-void check_properties(const JsonTree& properties, const std::string& prefix) {
+void check_properties(const JsonTree& properties, const std::string& prefix, const Depth& depth) {
     if (!properties.is_object())
         throw mapping_error("Failed to parse mapping: Expected map for property [properties]");
     for (const auto& [name, field] : properties.members()) {
         check_field_name(name);
-        check_field(field, prefix + name);
+        const Depth inner = depth.of(name, field);
+        inner.check(prefix + name);
+        check_field(field, prefix + name, inner);
     }
-}
-
-bool has_subobjects(const JsonTree& object) {
-    const JsonTree* subobjects = object.find("subobjects");
-    return subobjects == nullptr || subobjects->content() != "false";
 }
 
 /// Puts a field where the dots of its name lead.
@@ -214,6 +247,16 @@ void nest_dotted_names(JsonTree& object) {
         place_field(nested, name, whole);
     }
     object.set("properties", std::move(nested));
+}
+
+/// `index.mapping.depth.limit`.
+std::size_t depth_limit(const FlatSettings& settings) {
+    constexpr std::string_view kLimit = "index.mapping.depth.limit";
+    check_number(settings, kLimit, 1, std::numeric_limits<int>::max());
+    const std::string text = setting(settings, kLimit);
+    std::size_t limit = 20;
+    std::from_chars(text.data(), text.data() + text.size(), limit);
+    return std::min(limit, kDeepestMapping);
 }
 
 /// What is stored of documents is settled with the first of them.
@@ -417,7 +460,17 @@ FlatSettings flatten_settings(const JsonTree& settings) {
     FlatSettings out;
     for (auto& [name, value] : raw)
         out[name.starts_with("index.") ? name : "index." + name] = value;
+    for (const auto& [name, value] : out)
+        check_setting_name(name);
     return out;
+}
+
+void check_setting_name(std::string_view name) {
+    const auto parts = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.')) + 1;
+    if (parts > kDeepestSetting)
+        throw illegal_argument("the name of a setting has [" + std::to_string(parts) +
+                               "] parts, of which there may be [" +
+                               std::to_string(kDeepestSetting) + "]");
 }
 
 JsonTree nest_settings(const FlatSettings& settings) {
@@ -552,7 +605,7 @@ std::vector<std::string> ignored_options(const JsonTree& mappings) {
     return texts;
 }
 
-JsonTree normalise_mappings(const JsonTree& mappings) {
+JsonTree normalise_mappings(const JsonTree& mappings, const FlatSettings* settings) {
     if (!mappings.is_object()) throw mapping_error("Failed to parse mapping: expected an object");
     const JsonTree* root = &mappings;
     if (mappings.members().size() == 1) {
@@ -569,7 +622,11 @@ JsonTree normalise_mappings(const JsonTree& mappings) {
                 "parameters:  [" +
                 name + " : " + value.json() + "]");
     }
-    if (const JsonTree* properties = root->find("properties")) check_properties(*properties, "");
+    Depth depth;
+    depth.dots_nest = has_subobjects(*root);
+    if (settings != nullptr) depth.limit = depth_limit(*settings);
+    if (const JsonTree* properties = root->find("properties"))
+        check_properties(*properties, "", depth);
     JsonTree normal = *root;
     nest_dotted_names(normal);
     check_join_field(normal);

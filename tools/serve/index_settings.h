@@ -17,8 +17,10 @@ using FlatSettings = std::map<std::string, std::string, std::less<>>;
 constexpr std::string_view kRefreshInterval = "index.refresh_interval";
 
 /// From {"index": {"number_of_shards": 1}}, {"number_of_shards": 1} or {"index.number_of_shards":
-/// 1}.
+/// 1}. Throws ApiError 400 as check_setting_name does.
 FlatSettings flatten_settings(const JsonTree& settings);
+/// Throws ApiError 400 for a name of so many parts that what they are nested to cannot be read.
+void check_setting_name(std::string_view name);
 /// {"index": {"number_of_shards": "1"}}.
 JsonTree nest_settings(const FlatSettings& settings);
 /// Nested, or with `flat` {"index.number_of_shards": "1"}.
@@ -47,8 +49,10 @@ std::vector<std::string> ignored_options(const JsonTree& mappings);
 /// Mappings with the type "_doc" around them, as they were once.
 bool is_typed(const JsonTree& mappings);
 /// Takes off the type that mappings had around them once, makes objects of dotted names, and checks
-/// the fields. Throws ApiError 400 (mapper_parsing_exception).
-JsonTree normalise_mappings(const JsonTree& mappings);
+/// the fields. Throws ApiError 400: mapper_parsing_exception, and illegal_argument_exception for
+/// objects deeper than `index.mapping.depth.limit` (20) of the settings. Without settings that is
+/// as deep as it can be.
+JsonTree normalise_mappings(const JsonTree& mappings, const FlatSettings* settings = nullptr);
 /// Adds fields. Throws ApiError 400 when one would change its type, or what is stored of documents.
 void merge_mappings(JsonTree& mappings, const JsonTree& added);
 /// The fields of vectors in mappings. Throws ApiError 400 for impossible ones.

@@ -101,7 +101,8 @@ void Blueprint::add(const JsonTree& body) {
         for (auto& [name, value] : flatten_settings(*given))
             settings[name] = value;
     }
-    if (const JsonTree* given = body.find("mappings")) mappings.merge(normalise_mappings(*given));
+    if (const JsonTree* given = body.find("mappings"))
+        mappings.merge(normalise_mappings(*given, &settings));
     if (const JsonTree* given = body.find("aliases")) {
         for (const auto& [name, alias] : given->members())
             aliases.set(name, normalise_alias(name, alias));

@@ -233,6 +233,10 @@ TEST_F(ClusterApi, SettingsAreKept) {
     body(200, "PUT", "/_cluster/settings", R"({"persistent":{"a.*":null},"transient":{"x":null}})");
     EXPECT_EQ(get("/_cluster/settings"), R"({"persistent":{},"transient":{}})");
     body(400, "PUT", "/_cluster/settings", R"({"permanent":{}})");
+    std::string deep = "a";
+    for (int i = 0; i < 200'000; ++i)
+        deep += ".a";
+    body(400, "PUT", "/_cluster/settings", R"({"transient":{")" + deep + R"(":1}})");
     body(400, "PUT", "/_cluster/settings", R"({"transient":{"action.auto_create_index":"-"}})");
     body(200, "PUT", "/_cluster/settings", R"({"transient":{"action.auto_create_index":false}})");
     EXPECT_THROW(node.indices->create_for_write("late"), ApiError);

@@ -52,6 +52,58 @@ TEST_F(IndicesOverHttp, FieldsHaveNames) {
     }
 }
 
+/// "a.a.a"
+std::string parts(int count) {
+    std::string name = "a";
+    for (int i = 1; i < count; ++i)
+        name += ".a";
+    return name;
+}
+
+/// One field of that name.
+std::string mapping_of(const std::string& name) {
+    return R"({"properties":{")" + name + R"(":{"type":"long"}}})";
+}
+
+TEST_F(IndicesOverHttp, ObjectsOfMappingsAreNotDeeperThanTheLimit) {
+    const auto reason = [](int limit) {
+        return "Limit of mapping depth [" + std::to_string(limit) +
+               "] has been exceeded due to object field [" + parts(limit) + "]";
+    };
+    ask(200, "PUT", "/i", R"({"mappings":)" + mapping_of(parts(20)) + "}");
+    for (const int count : {21, 500, 200'000}) {
+        const std::string mapping = mapping_of(parts(count));
+        for (const auto& [target, body] : std::map<std::string, std::string>{
+                 {"/j", R"({"mappings":)" + mapping + "}"},
+                 {"/i/_mapping", mapping},
+                 {"/_index_template/t",
+                  R"({"index_patterns":["t"],"template":{"mappings":)" + mapping + "}}"}})
+            EXPECT_THAT(ask(400, "PUT", target, body),
+                        AllOf(HasSubstr("illegal_argument_exception"), HasSubstr(reason(20))));
+    }
+    ask(400, "PUT", "/i/_mapping", R"({"properties":{")" + parts(20) + R"(":{"properties":{}}}})");
+    ask(200, "PUT", "/i/_mapping",
+        R"({"properties":{"b":{"subobjects":false,"properties":{")" + parts(30) +
+            R"(":{"type":"long"}}}}})");
+    ask(200, "PUT", "/deep", R"({"settings":{"index.mapping.depth.limit":1000}})");
+    ask(200, "PUT", "/deep/_mapping", mapping_of(parts(400)));
+    EXPECT_THAT(ask(400, "PUT", "/deep/_mapping", mapping_of(parts(401))), HasSubstr(reason(400)));
+    open();
+    EXPECT_THAT(get("/deep/_mapping?human"), HasSubstr("long"));
+}
+
+TEST_F(IndicesOverHttp, NamesOfSettingsHaveSoManyPartsThatTheyCanBeRead) {
+    for (const int count : {900, 200'000}) {
+        const std::string settings = R"({")" + parts(count) + R"(":1})";
+        EXPECT_THAT(
+            ask(400, "PUT", "/i", R"({"settings":)" + settings + "}"),
+            HasSubstr("the name of a setting has [" + std::to_string(count + 1) + "] parts"));
+    }
+    ask(200, "PUT", "/i", R"({"settings":{")" + parts(899) + R"(":1}})");
+    open();
+    EXPECT_THAT(get("/i/_settings"), HasSubstr(R"("a":"1")"));
+}
+
 TEST_F(IndicesOverHttp, MappingsAreWithoutTypes) {
     const std::string typed = R"({"_doc":{"properties":{"a":{"type":"long"}}}})";
     EXPECT_THAT(ask(400, "PUT", "/a", R"({"mappings":)" + typed + "}"),
