@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "engine/document/json.h"
 #include "engine/io/values.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/index_settings.h"
 #include "tools/serve/wildcard.h"
 
 namespace penstock::serve {
@@ -143,8 +145,9 @@ bool DynamicTemplates::are_in(std::string_view mappings) {
            mappings.find("_allow_templates\"") != std::string_view::npos;
 }
 
-DynamicTemplates::DynamicTemplates(JsonTree mappings, const std::vector<io::FieldInfo>& brought)
-    : mappings_(std::move(mappings)) {
+DynamicTemplates::DynamicTemplates(JsonTree mappings, const std::vector<io::FieldInfo>& brought,
+                                   std::size_t most_fields)
+    : mappings_(std::move(mappings)), most_fields_(most_fields) {
     for (const io::FieldInfo& field : brought)
         brought_.push_back(field.path);
     std::sort(brought_.begin(), brought_.end());
@@ -265,7 +268,7 @@ class DynamicTemplates::Walk {
     /// A name with dots is a path through objects.
     void named(std::string_view name, Value value, const std::string& path, const JsonTree* known,
                Dynamic dynamic, JsonTree& added) {
-        if (path.size() > kMaxPathBytes) return;
+        if (path.size() + name.size() > kMaxPathBytes) return;
         const std::size_t dot = name.find('.');
         const bool inner = dot != std::string_view::npos && dot > 0 && dot + 1 < name.size();
         const bool whole = known != nullptr && known->find(name) != nullptr;
@@ -277,11 +280,9 @@ class DynamicTemplates::Walk {
     void field(std::string_view name, Value value, const std::string& path, const JsonTree* known,
                Dynamic dynamic, JsonTree& added, std::string_view rest) {
         const std::string here = joined(path, name);
-        const JsonTree* mapped = known == nullptr ? nullptr : known->find(name);
-        if (mapped == nullptr) mapped = added.find(name);
-        if (mapped != nullptr) {
-            const JsonTree found = *mapped;  // `added` may move it
-            if (takes_objects(found)) members(name, value, here, found, dynamic, added, rest);
+        const JsonTree* stored = known == nullptr ? nullptr : known->find(name);
+        if (const JsonTree* mapped = stored == nullptr ? added.find(name) : stored) {
+            if (takes_objects(*mapped)) members(name, value, here, stored, dynamic, added, rest);
             return;
         }
         const Value first = first_of(value);
@@ -292,25 +293,43 @@ class DynamicTemplates::Walk {
         if (fits == nullptr) return without(name, value, path, type, dynamic, added, rest);
         JsonTree mapping = mapping_for(fits->mapping, name, type);
         if (type == "object" && refuses_objects(mapping)) refuse(here, mapping, value, rest);
+        count_field();
         added.set(name, mapping);
-        if (takes_objects(mapping)) members(name, value, here, mapping, dynamic, added, rest);
+        if (takes_objects(mapping)) members(name, value, here, nullptr, dynamic, added, rest);
     }
 
-    /// What lies in an object, or in a list of them.
+    /// What lies in an object, or in a list of them. `stored`: its mapping, unless it is new.
     void members(std::string_view name, Value value, const std::string& path,
-                 const JsonTree& mapping, Dynamic dynamic, JsonTree& added, std::string_view rest) {
-        JsonTree inner;
-        const JsonTree* known = mapping.find("properties");
-        const Dynamic inside = dynamic_of(mapping, dynamic);
+                 const JsonTree* stored, Dynamic dynamic, JsonTree& added, std::string_view rest) {
+        const JsonTree* mapping = stored == nullptr ? added.find(name) : stored;
+        const Dynamic inside = mapping == nullptr ? dynamic : dynamic_of(*mapping, dynamic);
+        if (inside == Dynamic::no) return;
+        const JsonTree* known = stored == nullptr ? nullptr : stored->find("properties");
+        JsonTree inner = taken_out(added, name);
         if (!rest.empty()) {
-            if (inside != Dynamic::no) named(rest, value, path, known, inside, inner);
+            named(rest, value, path, known, inside, inner);
         } else {
             each_object(value, [&](const Object& one) { object(one, path, known, inside, inner); });
         }
         if (inner.empty()) return;
         JsonTree& mine = added.at(name);
-        if (const JsonTree* type = mapping.find("type")) mine.set("type", *type);
-        mine.at("properties").merge(inner);
+        const JsonTree* type = stored == nullptr ? nullptr : stored->find("type");
+        if (type != nullptr) mine.set("type", *type);
+        mine.set("properties", std::move(inner));
+    }
+
+    /// The new fields of an object so far, to go on with: a copy for each object of a long list
+    /// would take too long.
+    static JsonTree taken_out(JsonTree& added, std::string_view name) {
+        const JsonTree* object = added.find(name);
+        if (object == nullptr || object->find("properties") == nullptr) return {};
+        return std::exchange(added.at(name).at("properties"), JsonTree());
+    }
+
+    /// A document with more new fields than an index may have is refused before all of them are
+    /// made.
+    void count_field() {
+        if (++fields_ > templates_.most_fields_) throw too_many_fields(templates_.most_fields_);
     }
 
     /// No template is for it.
@@ -323,7 +342,7 @@ class DynamicTemplates::Walk {
                                std::string(name) + "] within [" + (path.empty() ? "_doc" : path) +
                                "] is not allowed");
         if (type == "object")
-            members(name, value, joined(path, name), JsonTree(), dynamic, added, rest);
+            members(name, value, joined(path, name), nullptr, dynamic, added, rest);
     }
 
     template <class Visit>
@@ -353,6 +372,7 @@ class DynamicTemplates::Walk {
     const DynamicTemplates& templates_;
     std::string_view id_;
     const TemplateNames& names_;
+    std::size_t fields_ = 0;
 };
 
 std::optional<JsonTree> DynamicTemplates::additions(Value source, std::string_view id,

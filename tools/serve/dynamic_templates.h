@@ -19,15 +19,18 @@ using TemplateNames = std::map<std::string, std::string, std::less<>>;
 class DynamicTemplates {
   public:
     /// Of an index's mappings; `brought` are the fields that its documents have already, which stay
-    /// as they are. Throws ApiError 400 for a template that cannot be read.
-    DynamicTemplates(JsonTree mappings, const std::vector<io::FieldInfo>& brought);
+    /// as they are. There are at most `most_fields` in an index. Throws ApiError 400 for a template
+    /// that cannot be read.
+    DynamicTemplates(JsonTree mappings, const std::vector<io::FieldInfo>& brought,
+                     std::size_t most_fields);
 
     /// Mappings that may have templates for new fields.
     static bool are_in(std::string_view mappings);
 
     /// {"properties": {...}}: the mappings that the document's new fields are to have before it is
     /// written; nothing when there is none. Throws ApiError 400 for a field that may only come with
-    /// a template and has none, and for one that is an object where its template is none.
+    /// a template and has none, for one that is an object where its template is none, and for too
+    /// many fields.
     std::optional<JsonTree> additions(document::Value source, std::string_view id,
                                       const TemplateNames& names) const;
 
@@ -57,6 +60,7 @@ class DynamicTemplates {
                          const TemplateNames& names) const;
 
     JsonTree mappings_;
+    std::size_t most_fields_;
     std::vector<Template> templates_;
     std::vector<std::string> brought_;  ///< sorted paths
     bool detects_dates_ = true;

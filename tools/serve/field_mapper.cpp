@@ -23,8 +23,9 @@ const DynamicTemplates* FieldMapper::templates_of(const std::string& index, bool
     std::unique_ptr<const DynamicTemplates> made;
     const auto metadata = indices_.metadata(index);
     if (metadata && (named || DynamicTemplates::are_in(metadata->mappings)))
-        made = std::make_unique<const DynamicTemplates>(JsonTree::parse(metadata->mappings),
-                                                        indices_.store().info(index).fields);
+        made = std::make_unique<const DynamicTemplates>(
+            JsonTree::parse(metadata->mappings), indices_.store().info(index).fields,
+            field_limit(settings_of(metadata->settings)));
     return templates_.insert_or_assign(index, std::move(made)).first->second.get();
 }
 

@@ -552,17 +552,25 @@ void check_settings(const FlatSettings& settings) {
                                interval + "] as a time value: unit is missing or unrecognized");
 }
 
-void check_field_limit(const JsonTree& mappings, const FlatSettings& settings) {
+std::size_t field_limit(const FlatSettings& settings) {
     constexpr std::string_view kLimit = "index.mapping.total_fields.limit";
     check_number(settings, kLimit, 0, std::numeric_limits<int>::max());
     const std::string text = setting(settings, kLimit);
     std::size_t limit = 1000;
     std::from_chars(text.data(), text.data() + text.size(), limit);
+    return limit;
+}
+
+ApiError too_many_fields(std::size_t limit) {
+    return illegal_argument("Limit of total fields [" + std::to_string(limit) +
+                            "] has been exceeded");
+}
+
+void check_field_limit(const JsonTree& mappings, const FlatSettings& settings) {
+    const std::size_t limit = field_limit(settings);
     std::size_t count = 0;
     visit_fields(mappings, "", [&](const JsonTree&, const std::string&) { ++count; });
-    if (count > limit)
-        throw illegal_argument("Limit of total fields [" + std::to_string(limit) +
-                               "] has been exceeded");
+    if (count > limit) throw too_many_fields(limit);
 }
 
 void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldInfo>& brought) {

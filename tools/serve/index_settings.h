@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/io/index.h"
+#include "tools/serve/api_error.h"
 #include "tools/serve/json_tree.h"
 
 namespace penstock::serve {
@@ -37,8 +38,10 @@ Change change_of(std::string_view setting);
 /// Throws ApiError 400 for what cannot be: a bad number of shards, a setting of no known kind.
 void check_settings(const FlatSettings& settings);
 
-/// Throws ApiError 400 when mappings have more fields than `index.mapping.total_fields.limit`
-/// (1000).
+/// `index.mapping.total_fields.limit` (1000), and what is said beyond it.
+std::size_t field_limit(const FlatSettings& settings);
+ApiError too_many_fields(std::size_t limit);
+/// Throws ApiError 400 when mappings have more fields than that.
 void check_field_limit(const JsonTree& mappings, const FlatSettings& settings);
 /// Throws ApiError 400 (mapper_parsing_exception) for a field alias that leads to no field, to
 /// another alias or to itself. `brought`: what documents have brought beside the mappings.

@@ -155,6 +155,34 @@ TEST_F(DynamicTemplatesTest, WhatLiesVeryDeepIsNotMapped) {
     EXPECT_EQ(properties(), R"({"n":{"type":"short"}})");
 }
 
+TEST_F(DynamicTemplatesTest, LongNamesAreNotMapped) {
+    map(R"({"numbers":{"match_mapping_type":"long","mapping":{"type":"short"}}})");
+    put("1", "{\"" + std::string(100'000, 'a') + R"(":1,"n":1})");
+    EXPECT_EQ(properties(), R"({"n":{"type":"short"}})");
+}
+
+TEST_F(DynamicTemplatesTest, ListsOfObjectsTakeNoLongerThanTheyAreLong) {
+    map(R"({"objects":{"match":"o","mapping":{"dynamic":true,"properties":{"k":{"type":"long"}}}}},)"
+        R"({"numbers":{"match_mapping_type":"long","mapping":{"type":"short"}}})",
+        R"("properties":{"known":{"properties":{}}})");
+    const auto list = [](int count) {
+        std::string objects;
+        for (int i = 0; i < count; ++i)
+            objects +=
+                std::string(i == 0 ? "" : ",") + R"({"p":{"a)" + std::to_string(i) + R"(":1}})";
+        return R"({"o":[)" + objects + R"(],"known":[)" + objects + "]}";
+    };
+    EXPECT_EQ(put("1", list(2)).status, 201);
+    const std::string inner =
+        R"("p":{"properties":{"a0":{"type":"short"},"a1":{"type":"short"}}}})";
+    EXPECT_EQ(properties(), R"({"known":{"properties":{)" + inner +
+                                R"(},"o":{"dynamic":true,"properties":{"k":{"type":"long"},)" +
+                                inner + R"(,"type":"object"}})");
+    const Response refused = put("2", list(20'000));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(refused.body, HasSubstr("Limit of total fields [1000] has been exceeded"));
+}
+
 TEST_F(DynamicTemplatesTest, UpdatesMapToo) {
     map(R"({"all":{"match":"*","mapping":{"type":"keyword"}}})");
     call("POST", "/i/_update/1", R"({"doc":{"a":"b"},"doc_as_upsert":true})");
