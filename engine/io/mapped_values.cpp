@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -62,7 +63,9 @@ std::optional<double> number_in(std::string_view text) {
     double number = 0;
     const char* end = text.data() + text.size();
     const auto [stop, problem] = std::from_chars(text.data(), end, number);
-    if (problem == std::errc::result_out_of_range && stop == end) return HUGE_VAL;
+    // Too large or too small: strtod tells which.
+    if (problem == std::errc::result_out_of_range && stop == end)
+        return std::strtod(std::string(text).c_str(), nullptr);
     if (problem != std::errc() || stop != end || text.empty()) return std::nullopt;
     return number;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include "engine/document/json.h"
@@ -169,6 +170,11 @@ DynamicTemplates::DynamicTemplates(JsonTree mappings, const std::vector<io::Fiel
             throw mapping_error("A dynamic template must be defined with a name");
         templates_.push_back(read(named.members().front().first, named.members().front().second));
     }
+}
+
+void check_dynamic_templates(const JsonTree& mappings) {
+    if (mappings.find("dynamic_templates") != nullptr)
+        DynamicTemplates(mappings, {}, std::numeric_limits<std::size_t>::max());
 }
 
 DynamicTemplates::Template DynamicTemplates::read(const std::string& name, const JsonTree& body) {

@@ -16,6 +16,9 @@ namespace penstock::serve {
 /// The path of a new field to the name of the template that a write wants for it.
 using TemplateNames = std::map<std::string, std::string, std::less<>>;
 
+/// Throws ApiError 400 (mapper_parsing_exception) for templates that cannot be read.
+void check_dynamic_templates(const JsonTree& mappings);
+
 class DynamicTemplates {
   public:
     /// Of an index's mappings; `brought` are the fields that its documents have already, which stay

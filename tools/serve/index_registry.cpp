@@ -10,6 +10,7 @@
 #include "engine/runtime/error.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/date_math_name.h"
+#include "tools/serve/dynamic_templates.h"
 #include "tools/serve/http_message.h"
 #include "tools/serve/index_settings.h"
 #include "tools/serve/json_tree.h"
@@ -187,6 +188,8 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
             .with_text("index_uuid", "_na_")
             .with_text("index", name);
     }
+    if (const JsonTree* mappings = given.find("mappings"))
+        check_dynamic_templates(*mappings);
     Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
     JsonTree aliases;
@@ -482,9 +485,12 @@ void IndexRegistry::put_mappings(const std::string& index, std::string_view body
     const IndexMetadata& metadata_now = need(known, index);
     JsonTree mappings = JsonTree::parse(metadata_now.mappings);
     const FlatSettings settings = settings_of(metadata_now.settings);
-    merge_mappings(mappings, normalise_mappings(JsonTree::parse(body), &settings));
+    const JsonTree added = normalise_mappings(JsonTree::parse(body), &settings);
+    check_dynamic_templates(added);
+    merge_mappings(mappings, added);
     check_field_limit(mappings, settings);
-    check_field_aliases(mappings, store_->info(index).fields);
+    // One that leads nowhere since an earlier version refuses no other field.
+    if (has_field_aliases(added)) check_field_aliases(mappings, store_->info(index).fields);
     const std::string json = kept(mappings);
     for (const io::VectorMapping& vector : vector_mappings(mappings)) {
         try {

@@ -599,6 +599,14 @@ void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldIn
     });
 }
 
+bool has_field_aliases(const JsonTree& mappings) {
+    bool found = false;
+    visit_fields(mappings, "", [&](const JsonTree& field, const std::string&) {
+        found = found || type_of(field) == "alias";
+    });
+    return found;
+}
+
 std::vector<std::string> ignored_options(const JsonTree& mappings) {
     std::map<std::string, std::vector<std::string>> fields;
     note_ignored(mappings, "_doc", fields);

@@ -46,6 +46,7 @@ void check_field_limit(const JsonTree& mappings, const FlatSettings& settings);
 /// Throws ApiError 400 (mapper_parsing_exception) for a field alias that leads to no field, to
 /// another alias or to itself. `brought`: what documents have brought beside the mappings.
 void check_field_aliases(const JsonTree& mappings, const std::vector<io::FieldInfo>& brought = {});
+bool has_field_aliases(const JsonTree& mappings);
 /// What mappings ask for and do not get, in words; each names an option and its fields.
 std::vector<std::string> ignored_options(const JsonTree& mappings);
 

@@ -72,6 +72,8 @@ TEST_F(MappedValuesTest, TakesWhatElasticsearchConverts) {
                              R"({"u":"7.25"})",
                              R"({"f":"+1.5"})",
                              R"({"f":-3.4028235E38})",
+                             R"({"f":1e-400})",
+                             R"({"n":-1e-400})",
                              R"({"b":"false"})",
                              R"({"b":""})",
                              R"({"d":"2024-05-31"})",

@@ -64,6 +64,24 @@ TEST_F(DynamicTemplatesTest, TheFirstThatFitsCounts) {
                 HasSubstr("failed to parse field [n_a] of type [integer]"));
 }
 
+/// What cannot be read is refused when it is put, not with every document.
+TEST_F(DynamicTemplatesTest, AreReadWhenTheyArePut) {
+    const std::string wrong = R"({"dynamic_templates":{"a":{"mapping":{}}}})";
+    try {
+        node.indices->create("i", R"({"mappings":)" + wrong + "}");
+        FAIL();
+    } catch (const ApiError& error) {
+        EXPECT_EQ(error.status(), 400);
+        EXPECT_THAT(error.reason(), HasSubstr("An array of named objects is expected"));
+    }
+    node.indices->create("i", "");
+    EXPECT_THROW(node.indices->put_mappings("i", wrong), ApiError);
+    // As an earlier version kept them.
+    node.store->set_attributes("i", {{"mappings", wrong}});
+    node.indices = std::make_shared<IndexRegistry>(node.store);
+    EXPECT_EQ(put("1", R"({"n":1})").status, 201);
+}
+
 TEST_F(DynamicTemplatesTest, TypesAreThoseOfTheValues) {
     std::string templates;
     for (const char* type : {"string", "long", "double", "boolean", "date", "object"})
