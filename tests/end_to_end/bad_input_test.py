@@ -87,7 +87,6 @@ ODD = {
     "decimal of 40 digits": (b'{"n":0.' + b"123456789" * 4 + b"1}", b"0." + b"123456789" * 4 + b"1"),
     "minus zero": (b'{"n":-0}', b'"n":-0'),
     "empty key": (b'{"":1}', b'"":1'),
-    "key of dots": (b'{"...":1}', b'"...":1'),
     "key of 1 MiB": (b'{"' + b"k" * MEBIBYTE + b'":1}', b"k" * MEBIBYTE),
     "100,000 keys": (b"{" + b",".join(b'"k%d":%d' % (i, i) for i in range(100_000)) + b"}", b'"k99999":99999'),
     "1,000,000 elements": (b'{"n":[' + b",".join([b"1"] * 1_000_000) + b"]}", None),
@@ -166,6 +165,15 @@ class Lines(BadInputTest):
                 kept = original["raw"].encode() if "raw" in original else base64.b64decode(original["raw_base64"])
                 self.assertEqual(kept, line)
                 self.note(name, dead["error"]["message"])
+
+    def test_a_name_that_no_field_can_have(self):
+        self.write("in.ndjson", FIRST + b'{"...":1}\n' + LAST)
+        response, _ = self.reindex("in.ndjson", dest="index:x")
+        self.assertEqual((response["created"], response["dead_letter_count"]), (2, 1))
+        dead = self.dead()[0]
+        self.assertEqual(dead["location"], "in.ndjson:2")
+        self.assertEqual(dead["error"]["type"], "illegal_argument_exception")
+        self.assertEqual(dead["error"]["message"], "field name cannot contain only the character [.]")
 
     def test_odd_lines_that_are_documents(self):
         for name, (line, part) in ODD.items():
