@@ -482,6 +482,13 @@ bool is_limited(const Request& request) {
     return request.principal != nullptr && !request.principal->permissions.allows(Index::all, "*");
 }
 
+bool sees_alias(const Request& request, const std::string& index, const std::string& alias) {
+    if (may_everything(request)) return true;
+    const Permissions& permissions = request.principal->permissions;
+    const unsigned privileges = needs_of(request).index;
+    return permissions.allows(privileges, index) || permissions.allows(privileges, alias);
+}
+
 void authorize_alias(const Request& request, const std::string& alias) {
     need_index(request, Index::configure, pattern_of(alias));
 }

@@ -42,6 +42,8 @@ std::string authorize_names(Node& node, const Request& request, unsigned privile
 void authorize_auto_create(const Request& request, const std::string& index);
 /// Whether all that it may do is with some indices.
 bool is_limited(const Request& request);
+/// Whether an alias of an index may be shown: the index may be used, or the alias by its name.
+bool sees_alias(const Request& request, const std::string& index, const std::string& alias);
 /// For adding or removing an alias of this name (or names, with `*`).
 void authorize_alias(const Request& request, const std::string& alias);
 /// For what reaches everybody's.

@@ -192,7 +192,9 @@ TextTable alias_table(const Node& node, const Request& request) {
             const auto fits = [&, &name = alias](const std::string& pattern) {
                 return matches_wildcard(pattern, name);
             };
-            if (std::none_of(patterns.begin(), patterns.end(), fits)) continue;
+            if (std::none_of(patterns.begin(), patterns.end(), fits) ||
+                !sees_alias(request, index, alias))
+                continue;
             JsonBody body;
             body.parse(json);
             table.add({alias, index, alias_member(body, "filter"),

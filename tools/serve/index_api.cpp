@@ -324,7 +324,8 @@ Response get_alias(Node& node, const Request& request, const std::string&) {
             const IndexMetadata metadata = all ? *readable : need_metadata(node, index);
             std::vector<std::pair<std::string, std::string>> aliases;
             for (const auto& alias : metadata.aliases) {
-                if (!patterns.want(alias.first)) continue;
+                if (!patterns.want(alias.first) || !sees_alias(request, index, alias.first))
+                    continue;
                 found.insert(alias.first);
                 aliases.push_back(alias);
             }

@@ -188,8 +188,7 @@ void IndexRegistry::create(const std::string& name, std::string_view body) {
             .with_text("index_uuid", "_na_")
             .with_text("index", name);
     }
-    if (const JsonTree* mappings = given.find("mappings"))
-        check_dynamic_templates(*mappings);
+    if (const JsonTree* mappings = given.find("mappings")) check_dynamic_templates(*mappings);
     Blueprint blueprint = impl_->templates.blueprint(name);
     blueprint.add(given);
     JsonTree aliases;

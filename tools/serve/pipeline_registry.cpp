@@ -1,6 +1,7 @@
 #include "tools/serve/pipeline_registry.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -309,6 +310,11 @@ void check_version(const std::string& id, const StoredPipeline* old, std::int64_
                                std::to_string(wanted) + "]");
 }
 
+/// The last one stays the last.
+std::int64_t next_version(std::int64_t version) {
+    return version == std::numeric_limits<std::int64_t>::max() ? version : version + 1;
+}
+
 std::string with_version(const std::string& config, std::int64_t version) {
     JsonTree tree = JsonTree::parse(config);
     tree.set("version", JsonTree::leaf(std::to_string(version)));
@@ -333,8 +339,8 @@ void PipelineRegistry::put(const std::string& id, std::string_view body,
     if (if_version) {
         check_version(id, there ? &old->second.stored : nullptr, *if_version, entry.stored.version);
         if (!entry.stored.version) {
-            entry.stored.version = *if_version + 1;
-            entry.stored.config = with_version(entry.stored.config, *if_version + 1);
+            entry.stored.version = next_version(*if_version);
+            entry.stored.config = with_version(entry.stored.config, next_version(*if_version));
         }
     }
     // Alone: what it calls may be put later.

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <optional>
 #include <string>
 
@@ -27,7 +28,10 @@ std::string_view without_index(std::string_view route) {
 }
 
 std::optional<double> number_of(const Value& value) {
-    return value.is_number() ? std::optional(value.to_double()) : std::nullopt;
+    // Beyond what sizes and times are, and what whole numbers can be made of.
+    constexpr double most = 9e15;
+    const double number = value.is_number() ? value.to_double() : most;
+    return std::abs(number) < most ? std::optional(number) : std::nullopt;
 }
 
 /// A text of digits, as settings are.

@@ -60,6 +60,8 @@ TEST(HumanTest, DatesAndVersionsOfSettings) {
 TEST(HumanTest, WhatIsThereStaysAsItIs) {
     const std::string there = R"({"size":"big","size_in_bytes":1})";
     EXPECT_EQ(human(there), there);
+    const std::string huge = R"({"x_in_millis":1.0E300,"y_in_bytes":-1.0E300})";
+    EXPECT_EQ(human(huge), huge);
     const std::string text = R"({"size_in_bytes":"many","created":true})";
     EXPECT_EQ(human(text), text);
     const std::string document = R"({"size_in_bytes":1})";

@@ -625,6 +625,19 @@ TEST_F(Security, APatternThatReachesNothingLiftsNoFilter) {
                 HasSubstr("the patterns of indices are too long"));
 }
 
+TEST_F(Security, OtherAliasesOfAnIndexAreNotShown) {
+    put("books", "1", "{}");
+    for (const char* alias : {"of-ada", "secret"})
+        ASSERT_EQ(call("PUT", std::string("/books/_alias/") + alias).status, 200);
+    const std::string who = key(indices("of-*", R"("view_index_metadata")"));
+    for (const char* target : {"/_alias", "/of-ada/_alias", "/_alias/*"}) {
+        const Response shown = ask(who, "GET", target);
+        EXPECT_THAT(shown.body, AllOf(HasSubstr("of-ada"), Not(HasSubstr("secret")))) << target;
+    }
+    EXPECT_THAT(ask(key(indices("books", R"("view_index_metadata")")), "GET", "/_alias").body,
+                HasSubstr("secret"));
+}
+
 /// An alias to a closed index among what a wide pattern reaches keeps nobody from the rest.
 TEST_F(Security, AliasesOfClosedIndicesArePassedOver) {
     put("logs-1", "1", "{}");
