@@ -166,11 +166,12 @@ class ShownValues {
         Field& field = fields_[path];
         // Named again it is the same, and so it is without a format.
         if (format == nullptr && !field.formats.empty()) return;
-        if (!field.named.insert(format == nullptr ? "" : format->text()).second) return;
+        const std::string text = format == nullptr ? std::string() : std::string(format->text());
+        if (!field.named.insert(text).second) return;
         field.values = &values;
         field.type = type;
         field.formats.push_back(format);
-        on_memory_(bytes_ += kBytesOfFormat);
+        on_memory_(bytes_ += kBytesOfFormat + text.size());
     }
     bool empty() const { return fields_.empty(); }
     void write(JsonWriter& json) const {
@@ -184,7 +185,7 @@ class ShownValues {
         const std::vector<document::Value>* values = nullptr;
         io::ValueType type = io::ValueType::unknown;
         std::vector<const ValueFormat*> formats;  ///< null: none
-        std::set<std::string_view> named;
+        std::set<std::string> named;
     };
 
     void write(JsonWriter& json, const Field& field) const {
