@@ -118,7 +118,10 @@ Value rebuilt(const Value& value, Arena& arena, const Make& make) {
     if (!value.is_object()) return value;
     auto* object = arena.make<Object>();
     for (const Member& member : value.as_object()) {
-        const bool is_document = member.key() == "_source";
+        static constexpr std::array<std::string_view, 4> theirs{"_source", "_meta", "meta",
+                                                                "metadata"};  // of clients
+        const bool is_document =
+            std::find(theirs.begin(), theirs.end(), member.key()) != theirs.end();
         object->push_back(member.name(),
                           is_document ? member.value : rebuilt(member.value, arena, make), arena);
     }

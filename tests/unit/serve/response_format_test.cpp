@@ -64,6 +64,8 @@ TEST(HumanTest, WhatIsThereStaysAsItIs) {
     EXPECT_EQ(human(huge), huge);
     const std::string text = R"({"size_in_bytes":"many","created":true})";
     EXPECT_EQ(human(text), text);
+    const std::string own = R"({"a":{"mappings":{"_meta":{"x_in_millis":1}}}})";
+    EXPECT_EQ(human(own, "/{index}"), own);
     const std::string document = R"({"size_in_bytes":1})";
     EXPECT_EQ(human(document, "/{index}/_source/{id}"), document);
     EXPECT_EQ(human(document, "/{index}/_search"), document);
